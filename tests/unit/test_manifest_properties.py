@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -82,6 +83,9 @@ services = record(
         "features": words,
         "access": choice(["private", "authenticated", "restricted", None], ["public"]),
         "allowed_users": st.lists(users, max_size=2),
+        "command": choice(
+            ["serve sk-upstream-secret", "x --api-key a", "--api-key=" + "b" * 1014], ["x" * 1025]
+        ),
         "api_key": choice(["sk-upstream-secret", None], ["", "a b", "é"]),
         "x": anything,
     },
@@ -140,13 +144,17 @@ def test_whatever_is_accepted_keeps_the_contract(document: dict[str, Any]):
     stored = json.dumps(accepted.redacted, allow_nan=False, ensure_ascii=False).encode()
     assert len(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()) <= 65_536
     assert b"api_key" not in stored
-    assert b"sk-upstream-secret" not in stored
+    keys_given = {service.api_key for service in accepted.services}
+    assert "sk-upstream-secret" not in keys_given or b"sk-upstream-secret" not in stored
     ids = [host["id"] for host in document["hosts"] or []]
     assert len(set(ids)) == len(ids) <= 50
     assert sum(len(host.get("services") or []) for host in document["hosts"] or []) == len(accepted.services)
     assert len({service.name for service in accepted.services}) == len(accepted.services) <= 100
     for service in accepted.services:
         check_service(service)
+    # What is stored is read again by the very same rules, and routes the same.
+    without_keys = tuple(replace(service, api_key=None) for service in accepted.services)
+    assert manifest.validate(accepted.redacted).services == without_keys
 
 
 def check_service(service: manifest.Service) -> None:
