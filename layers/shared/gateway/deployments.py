@@ -1,5 +1,6 @@
 """Deployments: one model on one service of one provider, and who may use it now."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,12 @@ EVERYONE = "*"
 def slug_of(model_id: str) -> str:
     """The model id that callers use: trimmed, lower-cased (contract section 1)."""
     return model_id.strip().lower()
+
+
+def provider_id(owner: str, name: str) -> int:
+    """A stable positive integer below 2^53, from a hash, so that it needs no counter and survives removal."""
+    digest = hashlib.sha256(f"{owner}/{name}".encode()).digest()
+    return int.from_bytes(digest[:7], "big") % (2**53 - 1) + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,12 @@ from gateway.errors import UnsupportedMediaType
 
 ACCEPTED = "wav, mp3, m4a/mp4, flac, ogg (vorbis, opus) and webm"
 
-_WAV, _MP3, _MP4, _AAC = ("wav", "audio/wav"), ("mp3", "audio/mpeg"), ("m4a", "audio/mp4"), ("aac", "audio/aac")
+_WAV, _MP3, _MP4, _AAC = (
+    ("wav", "audio/wav"),
+    ("mp3", "audio/mpeg"),
+    ("m4a", "audio/mp4"),
+    ("aac", "audio/aac"),
+)
 _FLAC, _OGG, _WEBM = ("flac", "audio/flac"), ("ogg", "audio/ogg"), ("webm", "audio/webm")
 
 # Label -> extension and canonical type, for a file whose bytes are not recognised: its provider is the judge.
@@ -32,9 +37,7 @@ def admit(label: str | None, audio: Audio) -> tuple[str, str]:
             f"A file of this content type is not accepted. Accepted audio: {ACCEPTED}.", param="file"
         )
     if audio.has_audio is False:
-        raise UnsupportedMediaType(
-            f"The file has no audio track. Accepted audio: {ACCEPTED}.", param="file"
-        )
+        raise UnsupportedMediaType(f"The file has no audio track. Accepted audio: {ACCEPTED}.", param="file")
     if audio.format is not None:
         return _FORMATS[audio.format]
     if label in _LABELS:

@@ -1,12 +1,11 @@
 """A provider as its operator sees it, and the deployments that its manifest makes."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from gateway import addresses, manifest
-from gateway.deployments import Deployment, Model
+from gateway.deployments import Deployment, Model, provider_id
 
 STT = "stt"
 
@@ -38,16 +37,12 @@ class Provider:
     public_url: str | None = None
     policies: Mapping[str, AccessPolicy] = field(default_factory=dict)
     errors: tuple[str, ...] = ()
+    # Counts changes of what is not part of a manifest, so that two at once cannot undo each other.
+    revision: int = 0
 
     @property
     def provider_id(self) -> int:
         return provider_id(self.owner, self.name)
-
-
-def provider_id(owner: str, name: str) -> int:
-    """A stable positive integer below 2^53, from a hash, so that it needs no counter and survives removal."""
-    digest = hashlib.sha256(f"{owner}/{name}".encode()).digest()
-    return int.from_bytes(digest[:7], "big") % (2**53 - 1) + 1
 
 
 def services_of(provider: Provider) -> Sequence[manifest.Service]:

@@ -78,7 +78,9 @@ def file_of(parts: Sequence[Part], open_upload: OpenUpload) -> tuple[memoryview,
     if not len(content):
         raise MissingFile
     if len(content) > MOST_AUDIO_BYTES:
-        raise FileTooLarge(f"The audio is larger than {MOST_AUDIO_BYTES} bytes (25 MB), the most accepted.", param="file")
+        raise FileTooLarge(
+            f"The audio is larger than {MOST_AUDIO_BYTES} bytes (25 MB), the most accepted.", param="file"
+        )
     return content, label
 
 
@@ -89,10 +91,13 @@ def admit(content: memoryview, label: str | None, settings: TranscribeSettings) 
     extension, media_type = media.admit(label, found)
     if found.seconds is not None and found.seconds > settings.max_audio_seconds:
         raise InvalidRequest(
-            f"The audio is longer than {settings.max_audio_seconds:g} seconds, the most accepted.", param="file"
+            f"The audio is longer than {settings.max_audio_seconds:g} seconds, the most accepted.",
+            param="file",
         )
     if found.seconds is None and settings.require_measured_audio:
-        raise InvalidRequest("The duration of this audio cannot be measured, which is required here.", param="file")
+        raise InvalidRequest(
+            "The duration of this audio cannot be measured, which is required here.", param="file"
+        )
     return AudioFile(content, found, extension, media_type)
 
 
@@ -126,7 +131,9 @@ def _single(fields: Mapping[str, Sequence[str]], name: str) -> str | None:
 
 def _model(value: str | None) -> str:
     if value is None or not value.strip():
-        raise InvalidRequest("The field 'model' is required: GET /v1/models lists what is online.", param="model")
+        raise InvalidRequest(
+            "The field 'model' is required: GET /v1/models lists what is online.", param="model"
+        )
     return value.strip()
 
 
@@ -154,7 +161,8 @@ def _granularities(fields: Mapping[str, Sequence[str]], response_format: str) ->
     asked = [value for name in _GRANULARITY_FIELDS for value in fields.get(name, ())]
     if any(value not in GRANULARITIES for value in asked):
         raise InvalidRequest(
-            "The field 'timestamp_granularities[]' takes 'word' and 'segment'.", param="timestamp_granularities[]"
+            "The field 'timestamp_granularities[]' takes 'word' and 'segment'.",
+            param="timestamp_granularities[]",
         )
     if asked and response_format != VERBOSE_JSON:
         raise InvalidRequest(

@@ -70,6 +70,8 @@ class Record:
     error_type: str | None = None
     attempts: list[Attempt] = field(default_factory=list)
     latency_ms: int = 0
+    # Lists of timings that were left out because they cannot be true; logged, not stored.
+    faults: tuple[str, ...] = ()
 
     @classmethod
     def begin(cls, caller: Caller, request_id: str, started_at: float) -> "Record":

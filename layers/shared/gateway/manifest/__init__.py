@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from gateway.deployments import slug_of
 from gateway.manifest.bounds import MOST_BYTES, TOO_LARGE, check_bounds
 from gateway.manifest.problems import ManifestInvalid, Problems, kind
 from gateway.manifest.schema import MOST_SERVICES, URL_SAFE, check_manifest, is_url_safe
@@ -13,7 +14,6 @@ from gateway.manifest.values import (
     each_service,
     ids_of,
     objects_in,
-    slug_of,
     to_manifest,
 )
 

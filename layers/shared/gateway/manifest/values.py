@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.deployments import slug_of
+
 # What an stt model takes and gives when the operator does not say (the agent's rule).
 _STT_MODALITIES = (("audio",), ("text",))
 # Shorter credentials are taken out of their own field only: they would match ordinary words.
@@ -74,11 +76,6 @@ class Manifest:
     agent_name: str
     redacted: dict[str, Any]
     services: tuple[Service, ...]
-
-
-def slug_of(model_id: str) -> str:
-    """The id callers use: trimmed and lower-cased (`Qwen/Qwen3-ASR-1.7B` -> `qwen/qwen3-asr-1.7b`)."""
-    return model_id.strip().lower()
 
 
 def to_manifest(parsed: dict[str, Any]) -> Manifest:

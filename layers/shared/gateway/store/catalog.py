@@ -1,8 +1,10 @@
 """What callers may reach: deployments of a model, and listings, with their providers' liveness."""
 
+import os
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache
 
 from gateway.deployments import EVERYONE, Deployment, slug_of
 from gateway.store import aws
@@ -90,3 +92,9 @@ def _is_torn(rows: list[Deployment], found: list[Deployment], heads: dict[tuple[
         and row.version < str(heads.get(row.provider_key, {}).get("version") or "")
         for row in rows
     )
+
+
+@cache
+def catalog_store() -> CatalogStore:
+    """The store on the table that PROVIDERS_TABLE names."""
+    return CatalogStore(os.environ["PROVIDERS_TABLE"])

@@ -8,8 +8,10 @@
 | `user#<user id>` | `user` | preference and limits |
 """
 
+import os
 import time
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from gateway import keys
@@ -104,3 +106,9 @@ def _record(item: dict[str, Any]) -> KeyRecord:
         expires_at=item.get("expires_at"),
         revoked_at=item.get("revoked_at"),
     )
+
+
+@cache
+def key_store() -> KeyStore:
+    """The store on the table that KEYS_TABLE names."""
+    return KeyStore(os.environ["KEYS_TABLE"])

@@ -13,9 +13,11 @@ heads together with rows, take the new rows and leave the old. Names hold no `#`
 """
 
 import json
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 from gateway.providers import AccessPolicy, Provider, deployments_of
@@ -76,18 +78,30 @@ class ProviderStore:
             return False
         return True
 
-    def save_meta(self, provider: Provider) -> None:
-        """Write what is not part of a manifest: public URL, policies, the last upload's errors."""
-        aws.put(
-            self.table,
-            {
-                "pk": f"owner#{provider.owner}",
-                "sk": f"meta#{provider.name}",
-                "public_url": provider.public_url,
-                "policies": _policies_json(provider),
-                "errors": list(provider.errors),
-            },
-        )
+    def save_meta(self, provider: Provider) -> bool:
+        """Write what is not part of a manifest: public URL, policies, the last upload's errors. False, with
+        nothing written, when it was changed since `provider` was read."""
+        item = {
+            "pk": f"owner#{provider.owner}",
+            "sk": f"meta#{provider.name}",
+            "public_url": provider.public_url,
+            "policies": _policies_json(provider),
+            "errors": list(provider.errors),
+            "revision": provider.revision + 1,
+        }
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+        if provider.revision:
+            condition = {
+                "ConditionExpression": "revision = :read",
+                "ExpressionAttributeValues": aws.encode({":read": provider.revision}),
+            }
+        try:
+            aws.put(self.table, item, **condition)
+        except aws.StoreError as error:
+            if aws.error_code(error) != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
 
     def publish(self, provider: Provider) -> bool:
         """Make `provider`'s document, policies and public URL route. False, with nothing changed for readers,
@@ -174,6 +188,7 @@ def _provider(owner: str, name: str, head: Row, meta: Row, snapshot: Row) -> Pro
             for service, policy in policies.items()
         },
         errors=tuple(meta.get("errors", ())),
+        revision=meta.get("revision", 0),
     )
 
 
@@ -196,3 +211,9 @@ def _policies_json(provider: Provider) -> str:
             for service, policy in provider.policies.items()
         }
     )
+
+
+@cache
+def provider_store() -> ProviderStore:
+    """The store on the table that PROVIDERS_TABLE names."""
+    return ProviderStore(os.environ["PROVIDERS_TABLE"])

@@ -1,7 +1,9 @@
 """Usage records: written once per request id, and never lost between three places."""
 
 import json
+import os
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from gateway import usage
@@ -42,3 +44,9 @@ class UsageStore:
             aws.client("sqs").send_message(QueueUrl=self.queue_url, MessageBody=json.dumps(item))
         except aws.StoreError:
             logger.error(LOST_RECORD, extra={"record": dict(item)})
+
+
+@cache
+def usage_store() -> UsageStore:
+    """The store on the table and queue that USAGE_TABLE and USAGE_QUEUE_URL name."""
+    return UsageStore(os.environ["USAGE_TABLE"], os.environ["USAGE_QUEUE_URL"])
