@@ -606,6 +606,24 @@ def test_a_connection_that_the_peer_closed_while_idle_is_replaced(
     assert connections(server, "closes-idle", 3) == 3
 
 
+def test_what_a_peer_says_on_an_idle_connection_is_no_answer(
+    client: ProviderClient, server: MisbehavingServer
+) -> None:
+    for _ in range(3):
+        assert transcribe(client, server.url("speaks-when-idle")).status == 200
+        time.sleep(0.1)
+
+
+def test_a_warm_connection_is_left_when_the_name_moves_to_another_address(
+    make_client: Callable[..., ProviderClient], server: MisbehavingServer
+) -> None:
+    client = make_client(resolve=Resolver(["127.0.0.1"], ["127.0.0.3"]))
+    url = server.url("ok", "provider.test")
+    transcribe(client, url)
+    with fails("connect", within=0.5):
+        transcribe(client, url)
+
+
 def test_a_connection_that_breaks_when_it_is_used_again_is_replaced_once(
     client: ProviderClient, server: MisbehavingServer
 ) -> None:
