@@ -31,9 +31,7 @@ class GatewayError(Exception):
 
     def envelope(self) -> dict[str, Any]:
         """The JSON body, all four keys always present."""
-        return {
-            "error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
-        }
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
 
 class InvalidRequest(GatewayError):
@@ -127,4 +125,6 @@ class InternalError(GatewayError):
     """A defect of ours; the details are in the log, under the request id."""
 
     def __init__(self) -> None:
-        super().__init__("The gateway failed to handle this request. Quote the x-request-id when reporting it.")
+        super().__init__(
+            "The gateway failed to handle this request. Quote the x-request-id when reporting it."
+        )

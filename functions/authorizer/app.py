@@ -1,0 +1,13 @@
+"""API key to identity: the TOKEN authorizer of every route that needs a key."""
+
+import time
+from typing import Any
+
+from gateway.authorization import bearer_key, policy
+from gateway.store.keys import key_store
+
+
+def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    key = bearer_key(event.get("authorizationToken") or "")
+    caller = key_store().identify(key, time.time()) if key else None
+    return policy(event["methodArn"], caller)

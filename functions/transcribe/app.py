@@ -1,0 +1,68 @@
+"""POST /v1/audio/transcriptions"""
+
+import time
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+
+from gateway import transcription
+from gateway.errors import NotFound
+from gateway.http import caller_of, json_response, new_app, read_form, request_id_of, resolve
+from gateway.keys import Caller
+from gateway.observability import report
+from gateway.provider_client import ProviderClient
+from gateway.settings import transcribe_settings
+from gateway.store.catalog import catalog_store
+from gateway.store.credentials import credential_store
+from gateway.store.usage import usage_store
+from gateway.transcription import Call, Gateway
+from gateway.transcription_request import OpenUpload
+from gateway.usage import Record
+
+# Left of the function's time for rendering and the usage record (contract section 3, Time).
+MARGIN_SECONDS = 1.5
+
+app = new_app()
+
+
+@app.post("/v1/audio/transcriptions")
+def transcribe() -> "Response[str]":
+    began = time.monotonic()
+    event = app.current_event.raw_event
+    remaining = app.lambda_context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
+    budget = min(transcribe_settings().request_budget_seconds, remaining)
+    call = Call(caller_of(event), request_id_of(event), time.time(), began + budget)
+    reply = transcription.run(call, lambda: read_form(event), gateway())
+    took = {"openai-processing-ms": str(round((time.monotonic() - began) * 1000))}
+    return json_response(reply.body, headers=reply.headers | took)
+
+
+@app.post("/v1/audio/translations")
+def translate() -> "Response[str]":
+    raise NotFound("Translations are not available: use POST /v1/audio/transcriptions.")
+
+
+@cache
+def gateway() -> Gateway:
+    settings = transcribe_settings()
+    client = ProviderClient(
+        allow_private=settings.catalog.allow_private, ca_bundle=settings.provider_ca_bundle
+    )
+    return Gateway(settings, catalog_store(), client, open_upload, credential_store().decrypt, save)
+
+
+def open_upload(_caller: Caller) -> OpenUpload:
+    def none(_file_id: str) -> tuple[memoryview, str | None]:
+        raise NotFound("No such upload.", param="file_id")
+
+    return none
+
+
+def save(record: Record) -> None:
+    usage_store().save(record.to_item(transcribe_settings().usage_retention_days))
+    report(record)
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    return resolve(app, event, context)

@@ -1,0 +1,121 @@
+"""The edge: API Gateway events in, responses in the contract's shapes out."""
+
+import binascii
+import json
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pybase64
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import ServiceError
+
+from gateway import multipart
+from gateway.errors import GatewayError, InternalError, InvalidRequest, MissingFile, NotFound
+from gateway.keys import Caller
+from gateway.multipart import Part
+from gateway.observability import logger
+
+Event = dict[str, Any]
+
+EXPOSED = (
+    "x-request-id,x-provider,x-attempts,x-downgraded-response-format,x-should-retry,retry-after,"
+    "openai-processing-ms,x-ratelimit-limit-requests,x-ratelimit-remaining-requests,x-ratelimit-reset-requests"
+)
+ALWAYS = {"access-control-allow-origin": "*", "access-control-expose-headers": EXPOSED}
+NO_ROUTE = "No such route: this path and method are not part of the API. GET /openapi.json lists what is."
+
+
+def new_app() -> APIGatewayRestResolver:
+    """A resolver that answers every error in the envelope."""
+    app = APIGatewayRestResolver()
+    app.exception_handler(GatewayError)(_error_response)
+    # Powertools' own 404 and 405; without this the handler below would make them a 500.
+    app.exception_handler(ServiceError)(lambda _: _error_response(NotFound(NO_ROUTE)))
+    app.exception_handler(Exception)(_defect_response)
+    return app
+
+
+def _error_response(error: GatewayError) -> "Response[str]":
+    return json_response(error.envelope(), status=error.status, headers=error.headers)
+
+
+def _defect_response(error: Exception) -> "Response[str]":
+    # Where it broke, not what it said: an exception's text may hold what a caller sent.
+    frames = traceback.extract_tb(error.__traceback__)
+    where = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+    logger.error("unhandled", extra={"kind": type(error).__name__, "where": where})
+    return _error_response(InternalError())
+
+
+def resolve(app: APIGatewayRestResolver, event: Event, context: Any) -> dict[str, Any]:
+    """The app's answer with the headers that every answer has."""
+    request_id = request_id_of(event)
+    logger.append_keys(request_id=request_id)
+    reply = app.resolve(event, context)
+    headers = reply.setdefault("multiValueHeaders", {})
+    for name, value in {**ALWAYS, "x-request-id": request_id}.items():
+        headers[name] = [value]
+    return reply
+
+
+def json_response(
+    body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> "Response[str]":
+    """A JSON answer; `body` is text that is JSON already, or what becomes JSON."""
+    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return Response(status, content_type="application/json", body=text, headers=dict(headers or {}))
+
+
+def request_id_of(event: Event) -> str:
+    """API Gateway's id of the request, the one that its own errors carry too."""
+    return str(event["requestContext"]["requestId"])
+
+
+def caller_of(event: Event) -> Caller:
+    """Whom the authorizer found behind the key."""
+    return Caller.from_context(event["requestContext"].get("authorizer") or {})
+
+
+def path_parameter(event: Event, name: str) -> str:
+    """A path parameter, percent-decoded once: API Gateway passes it on as it was sent."""
+    return unquote((event.get("pathParameters") or {}).get(name) or "").strip("/")
+
+
+def header_of(event: Event, name: str) -> str:
+    """A request header by its lower-case name; empty when it was not sent."""
+    headers = event.get("headers") or {}
+    return next((value for key, value in headers.items() if key.lower() == name), None) or ""
+
+
+def take_body(event: Event) -> bytes:
+    """The body's bytes, taken out of the event so that the encoded copy can be freed before it is decoded.
+
+    Raises InvalidRequest when it is not the base64 it is said to be.
+    """
+    body = event.pop("body", None) or ""
+    if not event.get("isBase64Encoded"):
+        return bytes(body, "utf-8", "surrogatepass")
+    try:
+        return pybase64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidRequest("The body cannot be decoded: it is not valid base64.") from None
+
+
+def read_form(event: Event) -> Sequence[Part]:
+    """The multipart form. Raises MissingFile when there is none at all, InvalidRequest when it is broken."""
+    content_type = header_of(event, "content-type")
+    body = take_body(event)
+    if not body or not multipart.is_multipart(content_type):
+        raise MissingFile
+    return multipart.read(content_type, body)
+
+
+def read_json(event: Event) -> Any:
+    """A JSON body. Raises InvalidRequest when it is none."""
+    try:
+        return json.loads(take_body(event))
+    except (ValueError, RecursionError):
+        raise InvalidRequest("The body is not valid JSON.") from None

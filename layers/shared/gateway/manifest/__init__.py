@@ -1,0 +1,106 @@
+"""Operators' manifests: what is accepted, everything that is wrong at once, and what routing needs of it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from gateway.deployments import slug_of
+from gateway.manifest.bounds import MOST_BYTES, TOO_LARGE, check_bounds
+from gateway.manifest.problems import ManifestInvalid, Problems, kind
+from gateway.manifest.schema import MOST_SERVICES, URL_SAFE, check_manifest, is_url_safe
+from gateway.manifest.values import (
+    Manifest,
+    Model,
+    Service,
+    each_service,
+    ids_of,
+    objects_in,
+    to_manifest,
+)
+
+__all__ = [
+    "MOST_BYTES",
+    "URL_SAFE",
+    "Manifest",
+    "ManifestInvalid",
+    "Model",
+    "Service",
+    "is_url_safe",
+    "read_upload",
+    "slug_of",
+    "validate",
+]
+
+
+def read_upload(body: object) -> Manifest:
+    """The manifest in the body of `PUT .../manifest/`: `{"raw_yaml": str, "parsed": {...}}`.
+
+    `raw_yaml` is measured and dropped, never parsed; it may be absent. Raises ManifestInvalid.
+    """
+    if not isinstance(body, dict):
+        raise ManifestInvalid({"body": f"must be an object with raw_yaml and parsed, not {kind(body)}"})
+    problems = Problems()
+    raw_yaml = body.get("raw_yaml")
+    if raw_yaml is not None and not isinstance(raw_yaml, str):
+        problems.add("raw_yaml", f"must be text, not {kind(raw_yaml)}")
+    elif raw_yaml and (size := len(raw_yaml.encode("utf-8", "surrogatepass"))) > MOST_BYTES:
+        problems.add("raw_yaml", f"{TOO_LARGE}, and is {size}")
+    return _read(body.get("parsed"), "parsed", problems)
+
+
+def validate(parsed: object) -> Manifest:
+    """The manifest in a parsed document (JSON, or YAML read into JSON's types). Raises ManifestInvalid."""
+    return _read(parsed, "manifest", Problems())
+
+
+def _read(parsed: object, root: str, problems: Problems) -> Manifest:
+    if not isinstance(parsed, dict):
+        wrong = "is required" if parsed is None else f"must be an object, not {kind(parsed)}"
+        problems.add(root, wrong)
+        raise ManifestInvalid(problems.found)
+    if check_bounds(parsed, root, problems):
+        check_manifest(parsed, "", problems)
+        _check_hosts(parsed, problems)
+        _check_services(parsed, problems)
+    if problems.found:
+        raise ManifestInvalid(problems.found)
+    return to_manifest(parsed)
+
+
+def _check_hosts(parsed: dict[str, Any], problems: Problems) -> None:
+    if "hosts" not in parsed:
+        # An absent list is far more often a misspelt one, and would take every service out of routing.
+        problems.add("hosts", "is required: [] when there are none")
+    _check_unique(objects_in(parsed, "hosts", ""), "id", "the id of another host", problems)
+
+
+def _check_services(parsed: dict[str, Any], problems: Problems) -> None:
+    services = list(each_service(parsed))
+    if len(services) > MOST_SERVICES:
+        wrong = f"must be at most {MOST_SERVICES} in all hosts together, and are {len(services)}"
+        problems.add("hosts[].services", wrong)
+    _check_unique(services, "name", "the name of another service", problems)
+    for path, service in services:
+        _check_models(path, service, problems)
+
+
+def _check_models(path: str, service: dict[str, Any], problems: Problems) -> None:
+    first: dict[str, str] = {}
+    for where, model in objects_in(service, "models", f"{path}."):
+        slug, served_id = ids_of(model)
+        if not served_id:
+            # An id of another type was told under its own path.
+            if all(isinstance(model.get(key) or "", str) for key in ("id", "hf")):
+                problems.add(where, "needs id or hf")
+        # Only stt services route; what another kind lists twice harms nobody.
+        elif service.get("type") == "stt" and first.setdefault(slug, where) != where:
+            problems.add(where, f"is the same model as {first[slug]}: ids are compared without case")
+
+
+def _check_unique(
+    entries: Iterable[tuple[str, dict[str, Any]]], key: str, what: str, problems: Problems
+) -> None:
+    first: dict[str, str] = {}
+    for path, entry in entries:
+        value = entry.get(key)
+        if isinstance(value, str) and first.setdefault(value, path) != path:
+            problems.add(f"{path}.{key}", f"is {what} ({first[value]})")

@@ -1,0 +1,217 @@
+"""The fields of a manifest (schema_version 1): what is required, and what each may hold."""
+
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from gateway.manifest.bounds import LARGEST_NUMBER
+from gateway.manifest.problems import Problems, join, kind
+
+TYPES = ("llm", "stt", "tts", "image", "mesh", "music", "video", "scrape", "render", "audio-enhance")
+ENGINES = ("vllm", "lmstudio", "ollama", "sglang", "llamacpp", "tgi", "other")
+VENDORS = ("nvidia", "amd", "apple", "intel")
+ACCESS = ("private", "authenticated", "restricted")
+MOST_HOSTS = 50
+MOST_SERVICES = 100
+# Both are parts of table keys: a DynamoDB sort key is at most 1,024 bytes, partition key 2,048.
+MOST_NAME_BYTES = 128
+MOST_MODEL_BYTES = 256
+
+URL_SAFE = "must be 1 to 64 of the characters A-Z a-z 0-9 . _ -, and not only dots"
+NAME = (
+    f"must be 1 to {MOST_NAME_BYTES} bytes of printable characters without / \\ # ? % and without "
+    "spaces at either end, and not only dots"
+)
+MODEL_ID = f"must be 1 to {MOST_MODEL_BYTES} bytes of printable characters without #"
+_URL_SAFE = re.compile(r"(?!\.+\Z)[A-Za-z0-9._-]{1,64}")
+_NAME_FORBIDS = re.compile(r"[/\\#?%]")
+_PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+")
+_LINE_BREAK = re.compile(r"[\t\n\r]")
+
+# Adds what is wrong with the value at the path. A field that is null is absent, and never handed to a check.
+Check = Callable[[object, str, Problems], None]
+
+
+def is_url_safe(name: object) -> bool:
+    """Whether a user id or provider name can stand in a URL path as it is (contract, section 1)."""
+    return isinstance(name, str) and _URL_SAFE.fullmatch(name) is not None
+
+
+def _text(accepts: Callable[[str], bool], otherwise: str) -> Check:
+    def check(value: object, path: str, problems: Problems) -> None:
+        if not isinstance(value, str):
+            problems.add(path, f"must be text, not {kind(value)}")
+        elif not accepts(value):
+            problems.add(path, otherwise)
+
+    return check
+
+
+def _one_of(accepted: tuple[str, ...]) -> Check:
+    return _text(lambda value: value in accepted, f"must be one of [{', '.join(accepted)}]")
+
+
+def _integer(least: int, most: int) -> Check:
+    limits = (
+        "a positive integer" if (least, most) == (1, LARGEST_NUMBER) else f"an integer from {least} to {most}"
+    )
+
+    def check(value: object, path: str, problems: Problems) -> None:
+        # bool is an int in Python, and `count: true` is no count.
+        if not isinstance(value, int) or isinstance(value, bool):
+            problems.add(
+                path, f"must be {limits}, not {'a fraction' if type(value) is float else kind(value)}"
+            )
+        elif not least <= value <= most:
+            problems.add(path, f"must be {limits}")
+
+    return check
+
+
+def _size(value: object, path: str, problems: Problems) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        problems.add(path, f"must be a number, not {kind(value)}")
+    elif value < 0:
+        problems.add(path, "must not be negative")
+
+
+def _version(value: object, path: str, problems: Problems) -> None:
+    if type(value) is not int or value != 1:
+        problems.add(path, "must be 1, the only schema version there is")
+
+
+def _anything(value: object, path: str, problems: Problems) -> None:
+    if not isinstance(value, dict):
+        problems.add(path, f"must be an object, not {kind(value)}")
+
+
+def _list(check: Check, most: int | None = None) -> Check:
+    def check_all(value: object, path: str, problems: Problems) -> None:
+        if not isinstance(value, list):
+            problems.add(path, f"must be a list, not {kind(value)}")
+            return
+        if most is not None and len(value) > most:
+            problems.add(path, f"must have at most {most} entries, and has {len(value)}")
+        for number, item in enumerate(value):
+            check(item, f"{path}[{number}]", problems)
+
+    return check_all
+
+
+def _object(fields: dict[str, Check], required: tuple[str, ...] = ()) -> Check:
+    def check_fields(value: object, path: str, problems: Problems) -> None:
+        if not isinstance(value, dict):
+            problems.add(path, f"must be an object, not {kind(value)}")
+            return
+        for key, check in fields.items():
+            if value.get(key) is not None:
+                check(value[key], join(path, key), problems)
+            elif key in required:
+                problems.add(join(path, key), "is required")
+
+    return check_fields
+
+
+def _is_name(value: str) -> bool:
+    return (
+        0 < len(value.encode("utf-8", "replace")) <= MOST_NAME_BYTES
+        and value.isprintable()
+        and value == value.strip()
+        and value.strip(".") != ""
+        and not _NAME_FORBIDS.search(value)
+    )
+
+
+def _is_model_id(value: str) -> bool:
+    # Blank is absent, as in the agent. Lower-casing can lengthen a character, and the slug is the key.
+    trimmed = value.strip()
+    longest = max(len(text.encode("utf-8", "replace")) for text in (trimmed, trimmed.lower()))
+    return longest <= MOST_MODEL_BYTES and "#" not in trimmed and (trimmed.isprintable() or not trimmed)
+
+
+def _is_word(value: str) -> bool:
+    return value.strip() != "" and not _LINE_BREAK.search(value)
+
+
+def _url(value: object, path: str, problems: Problems) -> None:
+    """An absolute URL. Whether it may be dialled is not asked: what may not is accepted, not routed."""
+    if not isinstance(value, str):
+        problems.add(path, f"must be text, not {kind(value)}")
+        return
+    # urlsplit drops tabs and line breaks, and browsers take a backslash for a slash: neither is in a URL.
+    if not value.isprintable() or " " in value or "\\" in value:
+        problems.add(path, "must not contain spaces, control characters or backslashes")
+        return
+    try:
+        parts = urlsplit(value)
+        complete = bool(parts.scheme and parts.hostname) and parts.port != 0
+    except ValueError:
+        complete = False
+    if not complete:
+        problems.add(path, "must be an absolute URL with scheme and host, such as https://stt.example.com/v1")
+    elif "@" in parts.netloc:
+        problems.add(path, "must not contain a user name or password: use api_key")
+    elif "?" in value or "#" in value:
+        problems.add(path, "must end before any ? or #: the gateway appends the route to it")
+
+
+_line = _text(lambda value: not _LINE_BREAK.search(value), "must be one line, without tabs")
+_notes = _text(lambda _: True, "")
+_name = _text(_is_name, NAME)
+_model_id = _text(_is_model_id, MODEL_ID)
+_url_safe = _text(is_url_safe, URL_SAFE)
+_words = _list(_text(_is_word, "must be one line and not empty"))
+_positive = _integer(1, LARGEST_NUMBER)
+_api_key = _text(
+    lambda value: _PRINTABLE_ASCII.fullmatch(value) is not None,
+    "must be printable ASCII characters without spaces, at least one",
+)
+
+_MODEL = _object(
+    {
+        "id": _model_id,
+        "hf": _model_id,
+        "name": _line,
+        "input_modalities": _words,
+        "output_modalities": _words,
+        "features": _words,
+        "context_length": _positive,
+        "quantization": _line,
+    }
+)
+_SERVICE = _object(
+    {
+        "name": _name,
+        "type": _one_of(TYPES),
+        "engine": _one_of(ENGINES),
+        "url": _url,
+        "features": _words,
+        "models": _list(_MODEL),
+        "command": _notes,
+        "extra": _anything,
+        "access": _one_of(ACCESS),
+        "allowed_users": _list(_url_safe),
+        "api_key": _api_key,
+    },
+    required=("name", "engine", "url"),
+)
+_GPU = _object({"vendor": _one_of(VENDORS), "model": _line, "vram_gb": _size, "count": _positive})
+_HOST = _object(
+    {
+        "id": _name,
+        "hostname": _line,
+        "address": _line,
+        "gpu": _GPU,
+        "gpus": _list(_GPU),
+        "notes": _notes,
+        "services": _list(_SERVICE),
+    },
+    required=("id",),
+)
+_AGENT = _object(
+    {"name": _url_safe, "hostname": _line, "listen_port": _integer(1, 65_535)}, required=("name",)
+)
+_HOSTS = _list(_HOST, MOST_HOSTS)
+check_manifest = _object(
+    {"schema_version": _version, "agent": _AGENT, "hosts": _HOSTS}, required=("schema_version", "agent")
+)

@@ -1,0 +1,137 @@
+"""`multipart/form-data` as strangers send it: strict about frames, without copying the audio.
+
+Which bytes belong to which part is decided here (RFC 2046 section 5.1): toolbelt's decoder takes audio that
+contains something like a delimiter for one, accepts a missing closing delimiter, and copies the body three
+times. What a part's header block says is toolbelt's to parse.
+"""
+
+import re
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.message import Message
+from email.utils import collapse_rfc2231_value
+
+from requests_toolbelt.multipart.decoder import ImproperBodyPartContentException, MultipartDecoder
+
+from gateway.errors import InvalidRequest
+
+MOST_PARTS = 128
+_MOST_HEADER_BYTES = 16_384
+# RFC 2046 section 5.1.1: 1 to 70 characters of this set, the last no space.
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
+_AFTER_DELIMITER = re.compile(rb"[ \t]*\r\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part: its name, the media type it is labelled with (lower case, no parameters), and its bytes."""
+
+    name: str
+    media_type: str | None
+    content: memoryview
+
+    def text(self) -> str:
+        """The content as UTF-8. Raises InvalidRequest, naming the field, when it is not."""
+        try:
+            return str(self.content, "utf-8")
+        except UnicodeDecodeError:
+            raise InvalidRequest(
+                f"The field '{_printable(self.name)}' is not UTF-8 text.", param=_printable(self.name)
+            ) from None
+
+
+def is_multipart(content_type: str) -> bool:
+    """Whether a Content-Type header announces a form at all."""
+    return content_type.split(";", 1)[0].strip().lower() == "multipart/form-data"
+
+
+def read(content_type: str, body: bytes) -> list[Part]:
+    """The parts of a form, in order, as views into `body`. Raises InvalidRequest when the form is broken."""
+    frames = list(_frames(body, _boundary_of(content_type)))
+    return [
+        _part(headers, content)
+        for headers, (_, content) in zip(_headers([block for block, _ in frames]), frames, strict=True)
+    ]
+
+
+def _boundary_of(content_type: str) -> bytes:
+    header = Message()
+    header["content-type"] = content_type
+    boundary = header.get_boundary()
+    if not boundary:
+        raise InvalidRequest("The multipart body has no boundary in its Content-Type header.")
+    if not _BOUNDARY.fullmatch(boundary):
+        raise InvalidRequest("The multipart boundary is not valid: 1 to 70 characters as RFC 2046 allows.")
+    return boundary.encode("ascii")
+
+
+def _frames(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Header block and content of every part, up to the closing delimiter."""
+    view = memoryview(body)
+    start, count = None, 0
+    for at, after, closes in _delimiters(body, b"--" + boundary):
+        if start is not None:
+            count += 1
+            if count > MOST_PARTS:
+                raise InvalidRequest(f"The multipart body has more than {MOST_PARTS} parts.")
+            blank = body.find(b"\r\n\r\n", start, min(at, start + _MOST_HEADER_BYTES))
+            if blank < 0:
+                raise InvalidRequest("A part of the multipart body has no header block, or one over 16 KiB.")
+            yield body[start:blank], view[blank + 4 : at]
+        if closes:
+            return
+        start = after
+    raise InvalidRequest(
+        "The multipart body does not end with its closing delimiter: it was cut off, or the boundary is another."
+    )
+
+
+def _delimiters(body: bytes, dashed: bytes) -> Iterator[tuple[int, int, bool]]:
+    """Every delimiter: where its line break begins, where the next part begins, and whether it closes the form.
+
+    A delimiter stands at the very beginning or after a line break, and only white space may follow it on its
+    line: the same bytes anywhere else are content.
+    """
+    search = b"\r\n" + dashed
+    if body.startswith(dashed):
+        found, width = 0, len(dashed)
+    else:
+        found, width = body.find(search), len(search)
+    while found >= 0:
+        after = found + width
+        if body.startswith(b"--", after):
+            yield found, after + 2, True
+        elif line_end := _AFTER_DELIMITER.match(body, after):
+            yield found, line_end.end(), False
+        # The line break that ends a delimiter's line may begin the next one (an empty part without headers).
+        found, width = body.find(search, after), len(search)
+
+
+def _headers(blocks: list[bytes]) -> list[dict[str, str]]:
+    """The header blocks, each as a dictionary with lower-case names, by toolbelt's decoder."""
+    # A boundary of our own that no stranger can have guessed, so every block stays one part.
+    boundary = secrets.token_hex(16)
+    dashed = f"--{boundary}".encode()
+    framed = b"".join(dashed + b"\r\n" + block + b"\r\n\r\n\r\n" for block in blocks) + dashed + b"--"
+    try:
+        parts = MultipartDecoder(framed, f"multipart/form-data; boundary={boundary}").parts
+        return [
+            {name.decode().lower(): value.decode() for name, value in part.headers.items()} for part in parts
+        ]
+    except (ImproperBodyPartContentException, UnicodeDecodeError):
+        raise InvalidRequest("The headers of a part of the multipart body cannot be read.") from None
+
+
+def _part(headers: dict[str, str], content: memoryview) -> Part:
+    header = Message()
+    header["content-disposition"] = headers.get("content-disposition", "")
+    name = header.get_param("name", header="content-disposition")
+    if header.get_content_disposition() != "form-data" or not name:
+        raise InvalidRequest("A part of the multipart body has no name: each needs form-data with a name.")
+    label = headers.get("content-type", "").split(";", 1)[0].strip().lower()
+    return Part(collapse_rfc2231_value(name), label or None, content)
+
+
+def _printable(name: str) -> str:
+    return "".join(each for each in name[:64] if each.isprintable())

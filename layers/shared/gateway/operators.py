@@ -1,0 +1,317 @@
+"""What operators and their agents do: register, publish a manifest, beat, look, change, remove (contract section 5)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from gateway import manifest
+from gateway.deployments import provider_id
+from gateway.errors import Conflict, InvalidRequest, NotFound
+from gateway.manifest import ManifestInvalid
+from gateway.providers import (
+    AccessPolicy,
+    Provider,
+    effective_access,
+    services_of,
+    unrouted_reason,
+    warnings_of,
+)
+from gateway.settings import CatalogSettings
+from gateway.usage import timestamp
+
+ACCESS = ("private", "authenticated", "restricted")
+_MOST_TEXT = 1024
+_MOST_ALLOWED_USERS = 1000
+_TRIES = 5
+
+
+class Providers(Protocol):
+    """Where providers are kept; `store.providers.ProviderStore` is the real one."""
+
+    def provider(self, owner: str, name: str) -> Provider | None: ...
+
+    def owned(self, owner: str) -> list[Provider]: ...
+
+    def beat(self, owner: str, name: str, now: float, *, create: bool = False) -> bool: ...
+
+    def save_meta(self, provider: Provider) -> bool: ...
+
+    def publish(self, provider: Provider) -> bool: ...
+
+    def delete(self, owner: str, name: str) -> bool: ...
+
+
+# Encrypts one credential: clear text, owner, provider, service.
+Encrypt = Callable[[str, str, str, str], bytes]
+
+
+class ManifestRefused(InvalidRequest):
+    """An invalid manifest: every problem in `errors`, beside the usual error."""
+
+    def __init__(self, problems: list[str]) -> None:
+        count = len(problems)
+        super().__init__(
+            f"The manifest is not valid: {count} problem{'s' if count > 1 else ''}, first {problems[0]}",
+            param="manifest",
+        )
+        self.problems = problems
+
+    def envelope(self) -> dict[str, Any]:
+        return super().envelope() | {"errors": self.problems}
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator's view of the gateway, at `now` (epoch seconds)."""
+
+    user_id: str
+    store: Providers
+    encrypt: Encrypt
+    settings: CatalogSettings
+    now: float
+
+    def register(self, body: Any) -> dict[str, Any]:
+        """Make the provider known and alive; idempotent. Raises InvalidRequest."""
+        body = _object(body)
+        name = _name(body)
+        hostname = _text(body, "tailnet_hostname")
+        port = body.get("agent_port")
+        if port is not None and (type(port) is not int or not 0 <= port <= 65535):
+            raise InvalidRequest("'agent_port' must be an integer from 0 to 65535.", param="agent_port")
+        public_url = _url(body, "public_url")
+        self.store.beat(self.user_id, name, self.now, create=True)
+        if public_url is not None:
+            self._change(name, lambda provider: replace(provider, public_url=public_url))
+        return {
+            "provider_id": provider_id(self.user_id, name),
+            "tailnet_hostname": hostname or "",
+            "tailscale_authkey": "",
+            "tailscale_login_server": "",
+        }
+
+    def upload_manifest(self, body: Any) -> dict[str, Any]:
+        """Validate and route a manifest. Raises ManifestRefused; the last valid one then goes on routing."""
+        try:
+            uploaded = manifest.read_upload(body)
+        except ManifestInvalid as invalid:
+            self._note_invalid(body, invalid.problems)
+            raise ManifestRefused(invalid.problems) from None
+        name = uploaded.agent_name
+        credentials = {
+            service.name: self.encrypt(service.api_key, self.user_id, name, service.name)
+            for service in uploaded.services
+            if service.api_key
+        }
+        self.store.beat(self.user_id, name, self.now, create=True)
+
+        def edit(provider: Provider) -> Provider:
+            if provider.document == uploaded.redacted and not credentials and not provider.credentials:
+                return replace(provider, errors=())
+            return replace(
+                provider,
+                document=uploaded.redacted,
+                credentials=credentials,
+                uploaded_at=int(self.now),
+                errors=(),
+            )
+
+        self._change(name, edit)
+        return {"manifest": uploaded.redacted, "errors": []}
+
+    def heartbeat(self, body: Any) -> dict[str, Any]:
+        """Note that the provider is alive, by our clock. Raises InvalidRequest, NotFound."""
+        name = _name(_object(body))
+        if not self.store.beat(self.user_id, name, self.now):
+            raise NotFound("No provider of this name is registered under this key.", param="name")
+        return {
+            "provider_id": provider_id(self.user_id, name),
+            "online": True,
+            "last_seen_at": timestamp(int(self.now)),
+        }
+
+    def list_providers(self) -> dict[str, Any]:
+        """The operator's own providers."""
+        return {"object": "list", "data": [self._view(each) for each in self.store.owned(self.user_id)]}
+
+    def change_provider(self, name: str, body: Any) -> dict[str, Any]:
+        """Set or clear the public URL. Raises InvalidRequest, NotFound."""
+        body = _object(body)
+        _accept_only(body, ("public_url",))
+        public_url = _url(body, "public_url")
+        return self._view(self._change(name, lambda provider: replace(provider, public_url=public_url)))
+
+    def change_service(self, name: str, service: str, body: Any) -> dict[str, Any]:
+        """Set who may use a service; null gives the manifest its word back. Raises InvalidRequest, NotFound."""
+        body = _object(body)
+        _accept_only(body, ("access", "allowed_users"))
+        changes = _policy(body)
+
+        def edit(provider: Provider) -> Provider:
+            if all(each.name != service for each in services_of(provider)):
+                raise NotFound("The provider's manifest has no service of this name.", param="service")
+            policy = replace(provider.policies.get(service, AccessPolicy()), **changes)
+            policies = {**provider.policies, service: policy}
+            if policy == AccessPolicy():
+                del policies[service]
+            return replace(provider, policies=policies)
+
+        return self._view(self._change(name, edit))
+
+    def delete(self, name: str) -> dict[str, Any]:
+        """Remove a provider with its deployments and credentials. Raises NotFound."""
+        if not self.store.delete(self.user_id, name):
+            raise _unknown_provider()
+        return {"id": provider_id(self.user_id, name), "object": "provider", "deleted": True}
+
+    def _change(self, name: str, edit: Callable[[Provider], Provider]) -> Provider:
+        """Apply `edit` to the stored provider and make what it changes route. Raises NotFound, Conflict."""
+        for _ in range(_TRIES):
+            provider = self.store.provider(self.user_id, name)
+            if provider is None:
+                raise _unknown_provider()
+            changed = edit(provider)
+            if changed == provider:
+                return provider
+            if _meta(changed) != _meta(provider) and not self.store.save_meta(changed):
+                continue
+            if changed.document is None or _routing(changed) == _routing(provider):
+                return changed
+            if self.store.publish(changed):
+                return changed
+        raise Conflict("The provider is being changed by other requests; send this one again.")
+
+    def _note_invalid(self, body: Any, problems: list[str]) -> None:
+        """An upload is a sign of life even when it is invalid, and its problems are shown to the operator."""
+        parsed = body.get("parsed") if isinstance(body, dict) else None
+        agent = parsed.get("agent") if isinstance(parsed, dict) else None
+        name = agent.get("name") if isinstance(agent, dict) else None
+        if (
+            isinstance(name, str)
+            and manifest.is_url_safe(name)
+            and self.store.beat(self.user_id, name, self.now)
+        ):
+            self._change(name, lambda provider: replace(provider, errors=tuple(problems)))
+
+    def _view(self, provider: Provider) -> dict[str, Any]:
+        """The provider object of the contract."""
+        online = self.now - provider.last_seen_at <= self.settings.provider_online_seconds
+        return {
+            "id": provider.provider_id,
+            "object": "provider",
+            "name": provider.name,
+            "owner": provider.owner,
+            "online": online,
+            "last_seen_at": timestamp(provider.last_seen_at) if provider.last_seen_at else None,
+            "seconds_since_last_seen": max(0, int(self.now - provider.last_seen_at)),
+            "public_url": provider.public_url,
+            "manifest": {
+                "uploaded_at": timestamp(provider.uploaded_at) if provider.uploaded_at else None,
+                "errors": list(provider.errors),
+            },
+            "services": [self._service_view(provider, each, online) for each in services_of(provider)],
+        }
+
+    def _service_view(self, provider: Provider, service: manifest.Service, online: bool) -> dict[str, Any]:
+        access, allowed_users = effective_access(provider, service)
+        reason = unrouted_reason(provider, service, online=online, allow_private=self.settings.allow_private)
+        features = (*service.features, *(each for model in service.models for each in model.features))
+        return {
+            "name": service.name,
+            "type": service.type,
+            "engine": service.engine,
+            "url": service.url,
+            "features": list(dict.fromkeys(features)),
+            "access": access,
+            "allowed_users": list(allowed_users),
+            "models": [model.slug for model in service.models],
+            "routed": reason is None,
+            "reason": reason,
+            "warnings": warnings_of(provider, service),
+        }
+
+
+def _meta(provider: Provider) -> tuple[object, ...]:
+    return provider.public_url, provider.policies, provider.errors
+
+
+def _routing(provider: Provider) -> tuple[object, ...]:
+    """What deployments are made of."""
+    return provider.document, provider.credentials, provider.public_url, provider.policies
+
+
+def _unknown_provider() -> NotFound:
+    return NotFound("No provider of this name is registered under this key.", param="name")
+
+
+def _object(body: Any) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    return body
+
+
+def _name(body: Mapping[str, Any]) -> str:
+    name = body.get("name")
+    if not manifest.is_url_safe(name):
+        raise InvalidRequest(f"'name' {manifest.URL_SAFE}.", param="name")
+    return str(name)
+
+
+def _text(body: Mapping[str, Any], field: str) -> str | None:
+    value = body.get(field)
+    if value is not None and (not isinstance(value, str) or len(value) > _MOST_TEXT or not _is_sane(value)):
+        raise InvalidRequest(
+            f"'{field}' must be text of at most {_MOST_TEXT} printable characters.", param=field
+        )
+    return value
+
+
+def _is_sane(value: str) -> bool:
+    return value.isprintable() or not value
+
+
+def _url(body: Mapping[str, Any], field: str) -> str | None:
+    """An absolute URL, or None for null or an absent field. Whether it may be dialled is decided when it is."""
+    value = _text(body, field)
+    if value is None or value == "":
+        return None
+    try:
+        parts = urlsplit(value)
+        # Reading the port raises when it is none.
+        absolute = bool(parts.scheme in ("http", "https") and parts.hostname) and parts.port != 0
+        absolute = absolute and " " not in value
+    except ValueError:
+        absolute = False
+    if not absolute:
+        raise InvalidRequest(f"'{field}' must be an absolute http(s) URL with a host.", param=field)
+    return value
+
+
+def _accept_only(body: Mapping[str, Any], fields: tuple[str, ...]) -> None:
+    unknown = [name for name in body if name not in fields]
+    if unknown or not body:
+        raise InvalidRequest(
+            f"The body takes {' and '.join(fields)}, at least one of them, and nothing else."
+        )
+
+
+def _policy(body: Mapping[str, Any]) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if "access" in body:
+        if body["access"] is not None and not (isinstance(body["access"], str) and body["access"] in ACCESS):
+            raise InvalidRequest(f"'access' must be one of {', '.join(ACCESS)}, or null.", param="access")
+        changes["access"] = body["access"]
+    if "allowed_users" in body:
+        users = body["allowed_users"]
+        fits = users is None or (
+            isinstance(users, list)
+            and len(users) <= _MOST_ALLOWED_USERS
+            and all(manifest.is_url_safe(user) for user in users)
+        )
+        if not fits:
+            raise InvalidRequest(
+                f"'allowed_users' must be a list of at most {_MOST_ALLOWED_USERS} user ids, or null.",
+                param="allowed_users",
+            )
+        changes["allowed_users"] = None if users is None else tuple(dict.fromkeys(users))
+    return changes

@@ -1,0 +1,95 @@
+"""What the environment decides, read once and lazily, one frozen type per need."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Self
+
+
+def _flag(env: Mapping[str, str], name: str) -> bool:
+    return env.get(name, "").strip().lower() == "true"
+
+
+def _number(env: Mapping[str, str], name: str, default: float, *, least: float = 0.0) -> float:
+    """The variable as a number. Raises ValueError, naming the variable, when it is not one: fail at start."""
+    text = env.get(name, "").strip() or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value < float("inf"):
+        raise ValueError(f"{name} must be a number of at least {least:g}")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogSettings:
+    """When a deployment counts as online and dialable."""
+
+    provider_online_seconds: float
+    allow_private: bool
+
+    @classmethod
+    def read(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """From PROVIDER_ONLINE_SECONDS and ALLOW_PRIVATE_PROVIDERS."""
+        return cls(
+            provider_online_seconds=_number(env, "PROVIDER_ONLINE_SECONDS", 120),
+            allow_private=_flag(env, "ALLOW_PRIVATE_PROVIDERS"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TranscribeSettings:
+    """Limits of one transcription request. Times in seconds."""
+
+    catalog: CatalogSettings
+    request_budget_seconds: float
+    max_attempts: int
+    max_audio_seconds: float
+    require_measured_audio: bool
+    usage_retention_days: int
+    provider_ca_bundle: str | None
+
+    @classmethod
+    def read(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """From the variables that template.yaml declares on TranscribeFunction."""
+        return cls(
+            catalog=CatalogSettings.read(env),
+            request_budget_seconds=_number(env, "REQUEST_BUDGET_SECONDS", 600, least=0.1),
+            max_attempts=int(_number(env, "MAX_ATTEMPTS", 3, least=1)),
+            max_audio_seconds=_number(env, "MAX_AUDIO_SECONDS", 14400, least=1),
+            require_measured_audio=_flag(env, "REQUIRE_MEASURED_AUDIO"),
+            usage_retention_days=int(_number(env, "USAGE_RETENTION_DAYS", 400, least=1)),
+            provider_ca_bundle=env.get("PROVIDER_CA_BUNDLE") or None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSettings:
+    """What the playground must know of the place it runs in."""
+
+    single_request_bytes: int
+
+    @classmethod
+    def read(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """From SINGLE_REQUEST_BYTES: the audio that one multipart POST carries here."""
+        return cls(single_request_bytes=int(_number(env, "SINGLE_REQUEST_BYTES", 4_400_000, least=1)))
+
+
+@cache
+def catalog_settings() -> CatalogSettings:
+    """Read at first use, never at import."""
+    return CatalogSettings.read()
+
+
+@cache
+def transcribe_settings() -> TranscribeSettings:
+    """Read at first use, never at import."""
+    return TranscribeSettings.read()
+
+
+@cache
+def site_settings() -> SiteSettings:
+    """Read at first use, never at import."""
+    return SiteSettings.read()

@@ -1,0 +1,132 @@
+"""AWS clients, made once and lazily, and DynamoDB's typed items."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+StoreError = (ClientError, BotoCoreError)
+
+# A request has seconds, not minutes: a call that hangs is given up early and tried again.
+_CONFIG = Config(
+    connect_timeout=2,
+    read_timeout=5,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    max_pool_connections=16,
+)
+
+
+@cache
+def _session() -> botocore.session.Session:
+    return botocore.session.get_session()
+
+
+@cache
+def client(service: str) -> Any:
+    """A low-level client. botocore's own session: boto3's adds 80 of 370 ms of cold start and nothing used here
+    (docs/decisions.md)."""
+    return _session().create_client(service, config=_CONFIG)
+
+
+def error_code(error: Exception) -> str:
+    """DynamoDB's name of what went wrong, or an empty string."""
+    if isinstance(error, ClientError):
+        return str(error.response.get("Error", {}).get("Code", ""))
+    return ""
+
+
+def encode(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A plain mapping as DynamoDB wants it, in place of boto3's serializer, which costs an import of boto3.
+    None is kept as NULL: an unknown duration is not an absent one. Raises TypeError for what DynamoDB cannot hold."""
+    return {name: _encode(value) for name, value in item.items()}
+
+
+def _encode(value: Any) -> dict[str, Any]:
+    if value is None:
+        return {"NULL": True}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, str):
+        return {"S": value}
+    if isinstance(value, int):
+        return {"N": str(value)}
+    if isinstance(value, float):
+        return {"N": repr(value)}
+    if isinstance(value, bytes):
+        return {"B": value}
+    if isinstance(value, Mapping):
+        return {"M": {str(name): _encode(each) for name, each in value.items()}}
+    if isinstance(value, Iterable):
+        return {"L": [_encode(each) for each in value]}
+    raise TypeError(f"DynamoDB cannot hold a {type(value).__name__}")
+
+
+def decode(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The reverse of `encode`; numbers come back as int where whole, else float."""
+    return {name: _decode(value) for name, value in item.items()}
+
+
+def _decode(value: Mapping[str, Any]) -> Any:
+    ((kind, inner),) = value.items()
+    if kind == "N":
+        return int(inner) if inner.lstrip("-").isdigit() else float(inner)
+    if kind == "M":
+        return decode(inner)
+    if kind == "L":
+        return [_decode(each) for each in inner]
+    if kind == "NULL":
+        return None
+    return inner
+
+
+def query(table: str, pk: str, *, prefix: str = "", consistent: bool = False) -> Iterator[dict[str, Any]]:
+    """All items of one partition whose sort key begins with `prefix`, page by page."""
+    condition, values = "pk = :pk", {":pk": {"S": pk}}
+    if prefix:
+        condition += " AND begins_with(sk, :sk)"
+        values[":sk"] = {"S": prefix}
+    start: dict[str, Any] = {}
+    while True:
+        page = client("dynamodb").query(
+            TableName=table,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues=values,
+            ConsistentRead=consistent,
+            **start,
+        )
+        yield from map(decode, page["Items"])
+        if not page.get("LastEvaluatedKey"):
+            return
+        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+
+def get(table: str, pk: str, sk: str, *, consistent: bool = False) -> dict[str, Any] | None:
+    """One item, or None."""
+    reply = client("dynamodb").get_item(
+        TableName=table, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=consistent
+    )
+    return decode(reply["Item"]) if "Item" in reply else None
+
+
+def put(table: str, item: Mapping[str, Any], **conditions: Any) -> None:
+    """Write one item whole."""
+    client("dynamodb").put_item(TableName=table, Item=encode(item), **conditions)
+
+
+def batch_get(
+    table: str, keys: Iterable[tuple[str, str]], *, consistent: bool = False
+) -> list[dict[str, Any]]:
+    """Items by key, a hundred a call (BatchGetItem's limit); what is missing is left out."""
+    wanted = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in keys]
+    found: list[dict[str, Any]] = []
+    while wanted:
+        chunk, wanted = wanted[:100], wanted[100:]
+        reply = client("dynamodb").batch_get_item(
+            RequestItems={table: {"Keys": chunk, "ConsistentRead": consistent}}
+        )
+        found += map(decode, reply["Responses"].get(table, []))
+        wanted += reply.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+    return found

@@ -1,0 +1,57 @@
+"""Credentials of operators' services: KMS ciphertext at rest, clear only in memory for a minute."""
+
+import os
+from functools import cache
+
+from gateway.deployments import Deployment
+from gateway.failover import CredentialUnavailableError
+from gateway.store import aws
+from gateway.store.recent import Recent
+
+
+class CredentialStore:
+    """Encrypts and decrypts under the KMS key `key_id`, bound to owner, provider and service."""
+
+    def __init__(self, key_id: str) -> None:
+        self.key_id = key_id
+        self._recent: Recent[str] = Recent()
+
+    def encrypt(self, credential: str, owner: str, provider: str, service: str) -> bytes:
+        """The ciphertext that is stored beside the deployment. Raises a StoreError."""
+        reply = aws.client("kms").encrypt(
+            KeyId=self.key_id,
+            Plaintext=credential.encode(),
+            EncryptionContext={"owner": owner, "provider": provider, "service": service},
+        )
+        return bytes(reply["CiphertextBlob"])
+
+    def decrypt(self, deployment: Deployment) -> str | None:
+        """The deployment's credential, or None when it needs none. Raises CredentialUnavailableError."""
+        if deployment.credential is None:
+            return None
+        try:
+            return self._recent.get(deployment.credential, lambda: self._read(deployment))
+        except aws.StoreError:
+            raise CredentialUnavailableError from None
+
+    def forget(self) -> None:
+        """Drop clear credentials from memory."""
+        self._recent.clear()
+
+    def _read(self, deployment: Deployment) -> str:
+        reply = aws.client("kms").decrypt(
+            CiphertextBlob=deployment.credential,
+            KeyId=self.key_id,
+            EncryptionContext={
+                "owner": deployment.owner,
+                "provider": deployment.provider,
+                "service": deployment.service,
+            },
+        )
+        return str(reply["Plaintext"], "utf-8")
+
+
+@cache
+def credential_store() -> CredentialStore:
+    """The store on the key that CREDENTIALS_KEY_ID names."""
+    return CredentialStore(os.environ["CREDENTIALS_KEY_ID"])

@@ -1,0 +1,125 @@
+"""What is metered: one record for every transcription request, and the seconds that are billed."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.keys import Caller
+
+MEASURED, REPORTED, UNKNOWN = "measured", "provider", "unknown"
+DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """The audio's length in seconds, exact, and where it is from; `seconds` is None when unknown.
+
+    `provider_seconds` is kept when the provider's own figure disagrees with the measured one.
+    """
+
+    seconds: float | None
+    source: str
+    provider_seconds: float | None = None
+
+    @property
+    def billed(self) -> int | None:
+        """Rounded to a microsecond, then up to a whole second (contract section 3); None when unknown."""
+        return None if self.seconds is None else math.ceil(round(self.seconds, 6))
+
+
+def settle(measured: float | None, reported: float | None) -> Duration:
+    """The duration that counts: measured, else what the provider reported, else unknown.
+
+    The provider's figure is kept beside the measured one when they differ by more than 5 % + 1 s.
+    """
+    if measured is None:
+        return Duration(None, UNKNOWN) if reported is None else Duration(round(reported, 6), REPORTED)
+    disagrees = reported is not None and abs(reported - measured) > 0.05 * measured + 1
+    return Duration(round(measured, 6), MEASURED, reported if disagrees else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One deployment tried: its provider, what came of it, and how long it took."""
+
+    provider: str
+    outcome: str
+    milliseconds: int
+
+
+@dataclass(slots=True)
+class Record:
+    """A request's usage as it becomes known. It holds no prompt, transcript, audio or filename."""
+
+    request_id: str
+    user_id: str
+    key_id: str
+    started_at: float
+    model: str | None = None
+    provider: str | None = None
+    service: str | None = None
+    format: str | None = None
+    bytes: int | None = None
+    duration: Duration = Duration(None, UNKNOWN)
+    requested_format: str | None = None
+    returned_format: str | None = None
+    language: str | None = None
+    http_status: int = 0
+    error_type: str | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    latency_ms: int = 0
+    # Lists of timings that were left out because they cannot be true; logged, not stored.
+    faults: tuple[str, ...] = ()
+
+    @classmethod
+    def begin(cls, caller: Caller, request_id: str, started_at: float) -> "Record":
+        """For a request of `caller` that started at `started_at`, in epoch seconds."""
+        return cls(request_id, caller.user_id, caller.key_id, started_at)
+
+    @property
+    def billed_seconds(self) -> int:
+        """The whole seconds of a successful response, else 0."""
+        return 0 if self.error_type or self.http_status != 200 else self.duration.billed or 0
+
+    def to_item(self, retention_days: int) -> dict[str, Any]:
+        """As it is stored; `expires_at` (epoch seconds) is when the table may forget it."""
+        return {
+            "request_id": self.request_id,
+            "user_id": self.user_id,
+            "key_id": self.key_id,
+            "time": timestamp(self.started_at),
+            "model": self.model,
+            "provider": self.provider,
+            "service": self.service,
+            "format": self.format,
+            "bytes": self.bytes,
+            "seconds": self.duration.seconds,
+            "seconds_source": self.duration.source,
+            "provider_seconds": self.duration.provider_seconds,
+            "billed_seconds": self.billed_seconds,
+            "requested_format": self.requested_format,
+            "returned_format": self.returned_format,
+            "language": self.language,
+            "status": "failed" if self.error_type else "succeeded",
+            "http_status": self.http_status,
+            "error_type": self.error_type,
+            "attempts": [
+                {"provider": each.provider, "outcome": each.outcome, "milliseconds": each.milliseconds}
+                for each in self.attempts
+            ],
+            "latency_ms": self.latency_ms,
+            "expires_at": int(self.started_at) + retention_days * DAY_SECONDS,
+        }
+
+
+def timestamp(epoch_seconds: float) -> str:
+    """RFC 3339 in UTC with milliseconds, which sorts as text."""
+    moment = datetime.fromtimestamp(epoch_seconds, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def item_key(item: Mapping[str, Any]) -> tuple[str, str]:
+    """Partition and sort key of a record: by user, in order of time, once per request id."""
+    return f"user#{item['user_id']}", f"{item['time']}#{item['request_id']}"
