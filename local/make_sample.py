@@ -18,14 +18,10 @@ SAMPLE = Path(__file__).parent / "samples" / "speech.wav"
 
 def main() -> int:
     """0 when the sample was made and is recognised word for word."""
-    speech = subprocess.run(
-        ["espeak-ng", *VOICE, "--stdout", SENTENCE], check=True, capture_output=True  # noqa: S607 - from PATH
-    ).stdout
-    subprocess.run(
-        ["ffmpeg", "-v", "error", "-y", "-i", "-", "-ac", "1", "-ar", "16000", "-bitexact", SAMPLE],  # noqa: S607
-        input=speech,
-        check=True,
-    )
+    speak = ["espeak-ng", *VOICE, "--stdout", SENTENCE]
+    convert = ["ffmpeg", "-v", "error", "-y", "-i", "-", "-ac", "1", "-ar", "16000", "-bitexact", str(SAMPLE)]
+    speech = subprocess.run(speak, check=True, capture_output=True).stdout  # noqa: S603 - fixed arguments
+    subprocess.run(convert, input=speech, check=True)  # noqa: S603 - fixed arguments
     words = Recogniser().recognise(decode(SAMPLE.read_bytes(), limit_seconds=60))
     heard = " ".join(word.text for word in words)
     print(f"{SAMPLE.name}: {SAMPLE.stat().st_size} bytes, heard: {heard}")

@@ -12,6 +12,7 @@ IDLE_SECONDS = 30.0
 # How long, and how much, a refused client may go on sending before the connection is cut under it.
 DRAIN_SECONDS = 5.0
 DRAIN_BYTES = 64 * 1024 * 1024
+SMALL_BYTES = 1024 * 1024
 
 
 class BodyTooLarge(Exception):
@@ -53,27 +54,40 @@ async def read_body(request: Request, limit: int, idle_seconds: float = IDLE_SEC
 
 
 class RefusalResponse(Response):
-    """An answer to a body that was not read to its end.
+    """An answer to a request whose body was not read to its end.
 
-    Closing a socket with unread bytes makes the kernel send a reset, which can destroy the answer before the
-    client reads it. So the answer goes out complete, then the body is drained for a bounded time and size, and
-    only then is the connection closed.
+    A small body is read and dropped, and the connection lives on. With a large one, closing the socket on
+    unread bytes would make the kernel send a reset, which can destroy the answer before the client reads it. So
+    the answer goes out complete, then the body is drained for a bounded time and size, and only then is the
+    connection closed.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if _is_small(Request(scope)) and await _drain(receive):
+            await super().__call__(scope, receive, send)
+            return
         headers = [*self.raw_headers, (b"connection", b"close")]
         await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": bytes(self.body), "more_body": True})
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
-                await _drain(receive)
+        await _drain(receive)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _drain(receive: Receive) -> None:
+def _is_small(request: Request) -> bool:
+    if "transfer-encoding" in request.headers:
+        return False
+    declared = request.headers.get("content-length", "0")
+    return declared.isdecimal() and int(declared) <= SMALL_BYTES
+
+
+async def _drain(receive: Receive) -> bool:
+    """Drops the rest of a body; whether its end was reached in time."""
     drained = 0
-    while drained <= DRAIN_BYTES:
-        message = await receive()
-        if message["type"] == "http.disconnect" or not message.get("more_body", False):
-            return
-        drained += len(message.get("body", b""))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while drained <= DRAIN_BYTES:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return True
+                drained += len(message.get("body", b""))
+    return False

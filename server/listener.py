@@ -16,7 +16,7 @@ SHUTDOWN_SECONDS = 10
 
 
 class _ImpatientProtocol(H11Protocol):
-    """uvicorn limits an idle connection only after its first answer; this one also limits the wait for a head."""
+    """uvicorn limits an idle connection only after its first answer; this limits the wait for a head too."""
 
     _head_timer: asyncio.TimerHandle | None = None
 

@@ -1,8 +1,8 @@
 """A child process that answers one request at a time over a socket pair.
 
-A message is an 8-byte head length, an 8-byte body length, the head (JSON) and the body (raw bytes). Python's own
-`multiprocessing.Connection` allocates the whole remaining size for every read, which makes 25 MB slow; here
-the receiver allocates once and reads into place.
+A message is an 8-byte head length, an 8-byte body length, the head (JSON) and the body (raw bytes). Python's
+own `multiprocessing.Connection` allocates the whole remaining size for every read, which makes 25 MB slow;
+here the receiver allocates once and reads into place.
 """
 
 import contextlib
@@ -75,7 +75,7 @@ def _run(connection: socket.socket, target: Callable[..., None], arguments: tupl
 
 
 class Worker:
-    """One child process running `target(connection, *arguments)`, which must first send one message: ready."""
+    """One child process running `target(connection, *arguments)`, whose first message says that it is ready."""
 
     def __init__(self, target: Callable[..., None], *arguments: Any) -> None:
         self._connection, theirs = socket.socketpair()
@@ -102,7 +102,7 @@ class Worker:
         self._guard(lambda deadline: receive_message(self._connection, deadline), START_SECONDS)
 
     def exchange(self, head: bytes, body: Bytes, timeout_seconds: float) -> tuple[bytes, bytearray]:
-        """Sends one request and waits for its answer. Raises WorkerCrashed or WorkerTimeout; then the child is gone."""
+        """One request and its answer. Raises WorkerCrashed or WorkerTimeout; then the child is gone."""
 
         def send_and_receive(deadline: float) -> tuple[bytes, bytearray]:
             self._connection.settimeout(timeout_seconds)

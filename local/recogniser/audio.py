@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 SAMPLE_RATE = 16_000
 Samples = NDArray[numpy.int16]
 
-# Demuxers that hold audio and nothing else: playlists (hls, concat) could name files and addresses of this machine.
+# Demuxers that hold audio and nothing else: playlists (hls, concat) could name files of this machine.
 FORMATS = "wav,w64,mp3,mov,mp4,m4a,flac,ogg,matroska,webm,aac"
 
-# Up to this long, one utterance: the language model sees every word. Longer audio is cut at its quietest spot.
+# Up to this long, one utterance: the language model sees every word. Longer audio is cut where it is quiet.
 UTTERANCE_SECONDS = 25
 _SHORTEST_SECONDS = 10
 _WINDOW = SAMPLE_RATE // 5
@@ -68,12 +68,16 @@ def _resample(container: av.container.InputContainer) -> Iterator[Samples]:
         with contextlib.suppress(av.error.InvalidDataError):
             for frame in packet.decode():
                 if isinstance(frame, AudioFrame):
-                    yield from (part.to_ndarray().reshape(-1) for part in resampler.resample(frame))
-    yield from (part.to_ndarray().reshape(-1) for part in resampler.resample(None))
+                    yield from map(_samples, resampler.resample(frame))
+    yield from map(_samples, resampler.resample(None))
+
+
+def _samples(frame: AudioFrame) -> Samples:
+    return frame.to_ndarray().reshape(-1).astype(numpy.int16, copy=False)
 
 
 def cut(samples: Samples) -> Iterator[Utterance]:
-    """The recording in pieces of at most UTTERANCE_SECONDS, cut where it is quietest; silent pieces are left out."""
+    """The recording in pieces of at most UTTERANCE_SECONDS, cut where it is quietest, without silent pieces."""
     start = 0
     while start < len(samples):
         end = _quietest_end(samples, start)
@@ -90,4 +94,4 @@ def _quietest_end(samples: Samples, start: int) -> int:
     first = start + _SHORTEST_SECONDS * SAMPLE_RATE
     windows = samples[first : first + (longest - first) // _WINDOW * _WINDOW].astype(numpy.float32)
     energy = numpy.square(windows.reshape(-1, _WINDOW)).sum(axis=1)
-    return first + int(energy.argmin()) * _WINDOW + _WINDOW // 2
+    return first + int(numpy.argmin(energy)) * _WINDOW + _WINDOW // 2
