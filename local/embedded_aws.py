@@ -8,6 +8,7 @@ import argparse
 import io
 import logging
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
@@ -20,9 +21,9 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from local.lifeline import end_with_parent
+from server.listener import HOST, add_arguments, listener_of
 from server.template import REGION, Template
 
-HOST = "127.0.0.1"
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
@@ -98,16 +99,28 @@ class OneAtATime:
             return list(self._application(environ, start_response))
 
 
+def _listening(listener: socket.socket) -> int:
+    # werkzeug does not call listen() on a socket that it is given.
+    listener.listen(128)
+    return listener.detach()
+
+
 class EmbeddedAws:
     """moto's server on a port of this machine, with the template's resources in it."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, listener: socket.socket) -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         application = OneAtATime(DomainDispatcherApplication(create_backend_app))
+        port: int = listener.getsockname()[1]
         self._server: BaseWSGIServer = make_server(
-            HOST, port, application, threaded=True, request_handler=MotoRequestHandler
+            HOST,
+            port,
+            application,
+            threaded=True,
+            request_handler=MotoRequestHandler,
+            fd=_listening(listener),
         )
-        self.endpoint = f"http://{HOST}:{self._server.server_port}"
+        self.endpoint = f"http://{HOST}:{port}"
 
     def start(self) -> None:
         """Serves in a thread."""
@@ -138,15 +151,14 @@ def client_of(endpoint: str) -> Clients:
 def main() -> None:
     """`python -m local.embedded_aws --port N`: an empty AWS until it is told to stop."""
     parser = argparse.ArgumentParser(prog="local.embedded_aws", description=__doc__)
-    parser.add_argument("--port", type=int, default=5000)
-    parser.add_argument("--lifeline", action="store_true", help="end when standard input ends")
+    add_arguments(parser, port=5000)
     arguments = parser.parse_args()
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     if arguments.lifeline:
         end_with_parent()
-    aws = EmbeddedAws(arguments.port)
+    aws = EmbeddedAws(listener_of(arguments))
     aws.start()
     stopped.wait()
     aws.stop()

@@ -1,5 +1,6 @@
 """uvicorn with the settings that every HTTP server of this project runs under."""
 
+import argparse
 import asyncio
 import socket
 from typing import Any
@@ -12,6 +13,7 @@ HOST = "127.0.0.1"
 # A connection that has not sent a complete request head by then is closed.
 HEAD_SECONDS = 20.0
 MAX_HEAD_BYTES = 64 * 1024
+KEEP_ALIVE_SECONDS = 75
 SHUTDOWN_SECONDS = 10
 
 
@@ -46,8 +48,20 @@ def bind(port: int, host: str = HOST) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise PortInUse(f"Port {port} on {host} is in use (or not allowed).") from error
+        raise PortInUse(f"Port {port} on {host} cannot be used: {error.strerror}.") from error
     return listener
+
+
+def add_arguments(parser: argparse.ArgumentParser, port: int) -> None:
+    """`--port` for people; `--fd` and `--lifeline` for a parent process."""
+    parser.add_argument("--port", type=int, default=port)
+    parser.add_argument("--fd", type=int, help="a bound socket, inherited, in place of --port")
+    parser.add_argument("--lifeline", action="store_true", help="end when standard input ends")
+
+
+def listener_of(arguments: argparse.Namespace) -> socket.socket:
+    """The socket that the arguments name. Raises PortInUse."""
+    return bind(arguments.port) if arguments.fd is None else socket.socket(fileno=arguments.fd)
 
 
 def serve(app: ASGIApp, listener: socket.socket) -> None:
@@ -61,7 +75,7 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=75,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )

@@ -14,14 +14,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.responses import JSONResponse
 from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import gateway
 from local.event_sources import feed
 from local.lifeline import end_with_parent
 from server.app import Gateway
 from server.environments import Environments
-from server.listener import bind, serve
+from server.listener import add_arguments, listener_of, serve
 from server.template import TEMPLATE, Template
 from server.worker_process import preload
 
@@ -29,8 +31,24 @@ DEFAULT_BUDGET_SECONDS = "600"
 _PRELOADED = ["server.environment", "botocore.session", "aws_lambda_powertools.event_handler", "pybase64"]
 
 
-def new_app(template: Template) -> Starlette:
-    """The gateway, listening only once its keyless function and its authorizer answer."""
+class Readiness:
+    """Lets /healthz through to its function once a file says that all parts of the local run are there."""
+
+    def __init__(self, app: ASGIApp, ready_file: Path) -> None:
+        self._app = app
+        self._ready_file: Path | None = ready_file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._ready_file is not None and scope["type"] == "http" and scope["path"] == "/healthz":
+            if not self._ready_file.exists():
+                await JSONResponse({"status": "starting"}, status_code=503)(scope, receive, send)
+                return
+            self._ready_file = None
+        await self._app(scope, receive, send)
+
+
+def new_app(template: Template, ready_file: Path | None = None) -> Starlette:
+    """The gateway; it listens once its authorizer is warm."""
     functions = template.functions()
     environments = Environments(functions, float(os.environ["REQUEST_BUDGET_SECONDS"]))
 
@@ -46,7 +64,10 @@ def new_app(template: Template) -> Starlette:
         await asyncio.gather(*feeds, return_exceptions=True)
         environments.stop()
 
-    return Starlette(routes=[Mount("/", app=Gateway(template, environments))], lifespan=lifespan)
+    app: ASGIApp = Gateway(template, environments)
+    if ready_file is not None:
+        app = Readiness(app, ready_file)
+    return Starlette(routes=[Mount("/", app=app)], lifespan=lifespan)
 
 
 def share_variables(template: Template) -> None:
@@ -60,9 +81,9 @@ def share_variables(template: Template) -> None:
 def main() -> None:
     """Serves on 127.0.0.1 until it is told to stop."""
     parser = argparse.ArgumentParser(prog="local.gateway", description=__doc__)
-    parser.add_argument("--port", type=int, default=3000)
+    add_arguments(parser, port=3000)
     parser.add_argument("--template", type=Path, default=TEMPLATE)
-    parser.add_argument("--lifeline", action="store_true", help="end when standard input ends")
+    parser.add_argument("--ready-file", type=Path, help="/healthz answers 503 until this file is there")
     arguments = parser.parse_args()
     if arguments.lifeline:
         end_with_parent()
@@ -72,7 +93,7 @@ def main() -> None:
     share_variables(template)
     modules = [f"gateway.{module.name}" for module in pkgutil.iter_modules(gateway.__path__)]
     preload([*_PRELOADED, *modules])
-    serve(new_app(template), bind(arguments.port))
+    serve(new_app(template, arguments.ready_file), listener_of(arguments))
 
 
 if __name__ == "__main__":

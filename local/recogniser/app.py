@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
 
-from requests_toolbelt.multipart.decoder import (  # type: ignore[import-untyped]
+from requests_toolbelt.multipart.decoder import (
     ImproperBodyPartContentException,
     MultipartDecoder,
     NonMultipartContentTypeException,

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from pocketsphinx import Decoder  # type: ignore[import-untyped]
+from pocketsphinx import Decoder
 
 from local.recogniser.audio import SAMPLE_RATE, Samples, cut
 
