@@ -114,9 +114,10 @@ class ProviderClient:
             answer, reusable = read_answer(connection, deadline, self._answer_bytes)
             reusable = reusable and complete
         finally:
-            if not reusable:
+            if reusable:
+                self._keep(base, connection)
+            else:
                 connection.close()
-        self._keep(base, connection)
         return answer
 
     def _checked_peers(self, base: BaseUrl, deadline: Deadline) -> list[Peer]:
