@@ -2,7 +2,7 @@
 
 import typer
 
-from admin import manifest_commands
+from admin import key_commands, manifest_commands, provider_commands, user_commands
 
 # No pretty tracebacks: they print local variables, keys among them.
 app = typer.Typer(
@@ -15,6 +15,8 @@ app = typer.Typer(
 )
 app.command()(manifest_commands.validate)
 app.command()(manifest_commands.publish)
+for group in (key_commands, user_commands, provider_commands):
+    app.add_typer(group.app)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from admin.manifest_file import ManifestFile, Unusable, read_file
 from admin.publishing import Publisher, stop_on_signals
 from admin.terminal import fail
 
-File = Annotated[Path, typer.Argument(help="The manifest, YAML or JSON.", show_default=False)]
+File = Annotated[Path, typer.Argument(help="The manifest, in YAML.", show_default=False)]
 
 
 def validate(manifest: File) -> None:
@@ -19,7 +19,7 @@ def validate(manifest: File) -> None:
     services = file.manifest.services
     models = [model.slug for service in services if service.type == "stt" for model in service.models]
     typer.echo(
-        f"{file.name}: valid. Provider '{file.manifest.agent_name}', {len(services)} services, "
+        f"{file.name}: valid. Provider '{file.manifest.agent_name}', services: {len(services)}, "
         f"speech-to-text models: {', '.join(dict.fromkeys(models)) or 'none'}"
     )
 

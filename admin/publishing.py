@@ -43,8 +43,8 @@ class Publisher:
         services = self._file.manifest.services
         routing = sum(service.type == "stt" for service in services)
         self._say(
-            f"published provider '{name}' (id {provider_id}) at {self._calls.url}: "
-            f"{len(services)} service{'' if len(services) == 1 else 's'}, {routing} of them speech to text"
+            f"published provider '{name}' (id {provider_id}) at {self._calls.url}; "
+            f"services: {len(services)}, of them speech to text: {routing}"
         )
 
     def keep_online(self, every: float) -> None:
