@@ -45,8 +45,8 @@ function send(path, { key, value, signal, onSent }) {
 export const listModels = async (key) => (await send('/v1/models', { key })).body.data;
 
 /** Bytes of audio that one request carries here. Without an answer, as on AWS: uploads work everywhere. */
-export const singleRequestBytes = () =>
-	fetch(`${base}/playground/config.json`).then((reply) => reply.json()).then((config) => config.single_request_bytes || AWS_BYTES).catch(() => AWS_BYTES);
+export const singleRequestBytes = () => fetch(`${base}/playground/config.json`)
+	.then((reply) => reply.json()).then((config) => config.single_request_bytes ?? AWS_BYTES, () => AWS_BYTES);
 
 async function upload(file, { onProgress, ...options }) {
 	const { id } = (await send('/v1/uploads', {

@@ -9,7 +9,7 @@ import { stage } from './stage.js';
 import { cues, rows, srt, vtt } from './timing.js';
 import { transcript } from './transcript.js';
 
-const KEY_NOTE = 'Stays in this tab until you close it.';
+const KEY_NOTE = 'Kept in this tab only.';
 const FORMATS = {
 	txt: ['text/plain', ({ body }) => body.text],
 	srt: ['application/x-subrip', (result) => srt(cues(result.rows))],
@@ -77,12 +77,12 @@ async function refresh(candidate = key) {
 	}
 }
 
-$('key-form').addEventListener('submit', (event) => {
+$('key-form').onsubmit = (event) => {
 	event.preventDefault();
 	if (key) setKey('');
 	else refresh($('key').value.trim());
-});
-$('refresh').addEventListener('click', () => refresh());
+};
+$('refresh').onclick = () => refresh();
 
 // ---- one call
 
@@ -143,11 +143,9 @@ async function go() {
 	const controller = new AbortController();
 	setBusy({ controller, sent: 0, since: 0 });
 	const onProgress = (sent) => {
-		if (sent === 1 && !busy.since) {
-			busy.since = performance.now();
-			$('announce').textContent = 'Uploaded. The model is working.';
-		}
 		busy.sent = sent;
+		busy.since = sent < 1 ? 0 : busy.since || performance.now();
+		$('announce').textContent = sent < 1 ? 'Uploading.' : 'Uploaded. The model is working.';
 		progress();
 	};
 	const clockwork = setInterval(progress, 100);
@@ -161,6 +159,7 @@ async function go() {
 	result = { body: reply.body, rows: rows(reply.body), call };
 	if (result.rows.length) paper.setRows(result.rows);
 	else paper.set(make('p', { className: 'flat', textContent: reply.body.text.trim() || 'No speech was found in this audio.' }));
+	$('status').textContent = result.rows.length ? 'Click a word to hear it. Arrows, Enter and Space work too.' : 'Done.';
 	$('announce').textContent = 'Done.';
 	$('banner').hidden = reply.header('x-downgraded-response-format') !== 'json';
 	tools();
@@ -187,7 +186,7 @@ function showTotals() {
 function clear(words = 'What the model hears appears here.') {
 	result = null;
 	$('banner').hidden = true;
-	paper.set(make('p', { className: 'note', textContent: words }));
+	paper.set(make('p', { className: 'empty', textContent: words }));
 	tools();
 	ready();
 }
@@ -230,11 +229,11 @@ function save(name) {
 	setTimeout(() => URL.revokeObjectURL(href), 1000);
 }
 
-$('go').addEventListener('click', go);
-$('copy').addEventListener('click', () => copy(result.body.text, $('copy')));
-$('copy-code').addEventListener('click', () => copy($('code').textContent, $('copy-code')));
-for (const name of Object.keys(FORMATS)) $(name).addEventListener('click', () => save(name));
-for (const id of ['language', 'prompt', 'timed']) $(id).addEventListener('input', ready);
+$('go').onclick = go;
+$('copy').onclick = () => copy(result.body.text, $('copy'));
+$('copy-code').onclick = () => copy($('code').textContent, $('copy-code'));
+for (const name of Object.keys(FORMATS)) $(name).onclick = () => save(name);
+for (const id of ['language', 'prompt', 'timed']) $(id).oninput = ready;
 addEventListener('keydown', ({ key: pressed, ctrlKey, metaKey }) => {
 	if (busy ? pressed === 'Escape' : pressed === 'Enter' && (ctrlKey || metaKey)) go();
 });

@@ -21,14 +21,14 @@ export function showCall(call, sent) {
 	render();
 }
 
-$('tabs').addEventListener('click', ({ target }) => {
+$('tabs').onclick = ({ target }) => {
 	if (LANGUAGES.includes(target.id)) language = target.id;
 	render();
-});
-$('tabs').addEventListener('keydown', ({ key }) => {
+};
+$('tabs').onkeydown = ({ key }) => {
 	const step = { ArrowRight: 1, ArrowLeft: -1 }[key];
 	if (!step) return;
 	language = LANGUAGES.at((LANGUAGES.indexOf(language) + step) % 3);
 	render();
 	$(language).focus();
-});
+};

@@ -15,10 +15,10 @@ export function picker(list, onPick) {
 			span('online', `${model.providers} provider${model.providers === 1 ? '' : 's'} online`),
 			...(model.supported_features ?? []).map((feature) => span('chip', feature))));
 
-	list.addEventListener('change', ({ target }) => {
+	list.onchange = ({ target }) => {
 		picked = all.find(({ id }) => id === target.value);
 		onPick();
-	});
+	};
 
 	return {
 		get picked() { return picked; },

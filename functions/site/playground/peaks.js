@@ -2,12 +2,12 @@
 // a slice at a time; other formats at once, and only when short.
 
 const RATE = 8000; // Hz; a picture needs no more, and decoding resamples to it
-const STEP = RATE / 50; // samples in a peak
+const STEP = RATE / 100; // samples in a peak
 const SLICE_BYTES = 512 * 1024;
 const WHOLE_SECONDS = 600; // of 48 kHz stereo: 230 MB for a moment
 const WHOLE_BYTES = 12_000_000;
 
-/** Peaks of 0 to 1, 50 a second; empty when this browser cannot decode the file or it is too long. */
+/** Peaks of 0 to 1, 100 a second; empty when this browser cannot decode the file or it is too long. */
 export async function measure(file, seconds, signal) {
 	const context = new OfflineAudioContext(1, 1, RATE);
 	const peaks = [];

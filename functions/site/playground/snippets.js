@@ -9,6 +9,13 @@ const mime = ({ type }) => type || 'application/octet-stream';
 const fields = ({ model, language, prompt, timed }) =>
 	Object.entries({ model, language, prompt, response_format: timed && 'verbose_json' }).filter(([, value]) => value);
 
+// The arguments of `create`, for a language that writes `name<is>value`.
+const listed = (call, is, indent, sources) => [
+	...sources,
+	...fields(call).map(([name, value]) => name + is + text(value)),
+	...(call.timed ? [`timestamp_granularities${is}["word", "segment"]`] : []),
+].map((line) => `${indent}${line},\n`).join('');
+
 export function curl(call) {
 	const { base, file, partBytes } = call;
 	// -F gives @, < and ; a meaning; --form-string does not
@@ -31,8 +38,8 @@ ${post('"file_id=$file_id"')}`;
 
 export function python(call) {
 	const { base, file, partBytes } = call;
-	const create = (sources) => `result = client.audio.transcriptions.create(
-${[...sources, ...fields(call).map(([name, value]) => `${name}=${text(value)}`), ...(call.timed ? ['timestamp_granularities=["word", "segment"]'] : [])].map((line) => `    ${line},\n`).join('')})
+	const create = (...sources) => `result = client.audio.transcriptions.create(
+${listed(call, '=', '    ', sources)})
 print(result.text)`;
 	return `from openai import OpenAI
 
@@ -40,13 +47,13 @@ client = OpenAI(base_url=${text(`${base}/v1`)}, api_key="${KEY}")
 ${call.uploaded ? `upload = client.uploads.upload_file_chunked(
     file=${text(file.name)}, mime_type=${text(mime(file))}, purpose="user_data", part_size=${partBytes}
 )
-${create(['file=b""', 'extra_body={"file_id": upload.file.id}'])}` : create([`file=open(${text(file.name)}, "rb")`])}`;
+${create('file=b""', 'extra_body={"file_id": upload.file.id}')}` : create(`file=open(${text(file.name)}, "rb")`)}`;
 }
 
 export function node(call) {
 	const { base, file, partBytes } = call;
-	const create = (sources) => `const result = await client.audio.transcriptions.create({
-${[...sources, ...fields(call).map(([name, value]) => `${name}: ${text(value)}`), ...(call.timed ? ['timestamp_granularities: ["word", "segment"]'] : [])].map((line) => `  ${line},\n`).join('')}});
+	const create = (...sources) => `const result = await client.audio.transcriptions.create({
+${listed(call, ': ', '  ', sources)}});
 console.log(result.text);`;
 	return `import fs from "node:fs";
 import OpenAI${call.uploaded ? ', { toFile }' : ''} from "openai";
@@ -62,5 +69,5 @@ for (let at = 0; at < audio.length; at += ${partBytes}) {
   part_ids.push((await client.uploads.parts.create(upload.id, { data })).id);
 }
 const { file } = await client.uploads.complete(upload.id, { part_ids });
-${create(['file: await toFile(Buffer.alloc(0), "empty")', 'file_id: file.id'])}` : create([`file: fs.createReadStream(${text(file.name)})`])}`;
+${create('file: await toFile(Buffer.alloc(0), "empty")', 'file_id: file.id')}` : create(`file: fs.createReadStream(${text(file.name)})`)}`;
 }

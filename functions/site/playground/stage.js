@@ -99,11 +99,11 @@ export function stage(maxBytes, onChange, onTick) {
 		const found = await measure(file, duration, signal);
 		if (signal.aborted) return;
 		[peaks, shape] = [found, []];
-		note.textContent = found.length ? '' : 'Too long to draw here. It plays and transcribes all the same.';
+		note.textContent = found.length ? '' : 'Too long or too unusual to draw here. It plays and transcribes all the same.';
 		tick();
 	}
 
-	audio.addEventListener('durationchange', () => {
+	audio.ondurationchange = () => {
 		if (audio.duration === Infinity) audio.currentTime = 1e9; // a recording has no length in its header: this finds its end
 		if (!(audio.duration < Infinity) || duration === audio.duration) return;
 		if (!duration) {
@@ -113,10 +113,10 @@ export function stage(maxBytes, onChange, onTick) {
 		}
 		duration = audio.duration;
 		show();
-	});
-	audio.addEventListener('error', () => {
+	};
+	audio.onerror = () => {
 		note.textContent = 'This browser cannot decode the file: no picture, no sound. The gateway may still take it.';
-	});
+	};
 	for (const name of ['play', 'pause', 'ended', 'seeked']) audio.addEventListener(name, show);
 
 	const player = {
@@ -126,27 +126,27 @@ export function stage(maxBytes, onChange, onTick) {
 		play: () => audio.play().catch(() => {}),
 		toggle: () => (audio.paused ? player.play() : audio.pause()),
 	};
-	$('play').addEventListener('click', () => (recording ? recording.stop() : player.toggle()));
-	seekbar.addEventListener('input', () => player.seek(seekbar.value * duration));
-	seekbar.addEventListener('keydown', (event) => {
+	$('play').onclick = () => (recording ? recording.stop() : player.toggle());
+	seekbar.oninput = () => player.seek(seekbar.value * duration);
+	seekbar.onkeydown = (event) => {
 		const step = SEEK_SECONDS[event.key];
 		if (!step && event.key !== ' ') return;
 		event.preventDefault();
 		if (step) player.seek(audio.currentTime + step);
 		else player.toggle();
-	});
+	};
 
 	const choose = () => $('file').click();
-	$('choose').addEventListener('click', choose);
-	$('file').addEventListener('change', () => {
+	$('choose').onclick = choose;
+	$('file').onchange = () => {
 		if ($('file').files[0]) set($('file').files[0]);
 		$('file').value = '';
-	});
-	$('remove').addEventListener('click', () => {
+	};
+	$('remove').onclick = () => {
 		if (recording) recording.discard();
 		else set(null);
 		$('choose').focus();
-	});
+	};
 	for (const name of ['dragover', 'dragleave', 'drop']) {
 		addEventListener(name, (event) => {
 			event.preventDefault();
@@ -156,7 +156,7 @@ export function stage(maxBytes, onChange, onTick) {
 		});
 	}
 
-	$('record').addEventListener('click', async () => {
+	$('record').onclick = async () => {
 		note.textContent = 'Waiting for the microphone…';
 		try {
 			recording = { ...(await record(maxBytes)), levels: [], since: performance.now() };
@@ -177,7 +177,7 @@ export function stage(maxBytes, onChange, onTick) {
 		clearInterval(meter);
 		recording = null;
 		set(made, Boolean(made));
-	});
+	};
 
 	new ResizeObserver(tick).observe(canvas);
 	show();

@@ -78,20 +78,21 @@ export function transcript(paper, follow, player) {
 		if (tokens.length && paper.scrollHeight > paper.clientHeight) follow.hidden = false;
 	};
 	for (const name of ['wheel', 'touchmove']) paper.addEventListener(name, yieldToReader, { passive: true });
-	paper.addEventListener('pointerdown', ({ target }) => target === paper && yieldToReader()); // its scroll bar
-	follow.addEventListener('click', () => {
+	paper.onpointerdown = ({ target }) => target === paper && yieldToReader(); // its scroll bar
+	follow.onclick = () => {
 		follow.hidden = true;
 		reveal();
-	});
+	};
 
-	paper.addEventListener('click', ({ target }) => {
+	paper.onclick = ({ target }) => {
 		const { index } = target.dataset;
 		if (!index || String(getSelection())) return; // no word, or text is being selected
 		focus(Number(index));
 		start();
-	});
+	};
 
-	paper.addEventListener('keydown', (event) => {
+	paper.onkeydown = (event) => {
+		if (event.key.startsWith('Page')) yieldToReader();
 		if (!event.target.dataset.index || event.ctrlKey || event.metaKey || event.altKey) return;
 		const { line } = tokens[focused];
 		const act = {
@@ -108,7 +109,7 @@ export function transcript(paper, follow, player) {
 		event.preventDefault();
 		if (event.key.length > 1 && event.key !== 'Enter') yieldToReader();
 		act();
-	});
+	};
 
 	return { set, setRows, mark };
 }
