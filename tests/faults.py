@@ -252,6 +252,10 @@ def _speaks_when_idle(exchange: Exchange) -> bool:
     return exchange.answer(408, b"", "Connection: close")
 
 
+def _408_on_reuse(exchange: Exchange) -> bool:
+    return _ok(exchange) if exchange.count < 2 else exchange.answer(408, b"", "Connection: close")
+
+
 def _dies_on_reuse(exchange: Exchange) -> bool:
     return exchange.count < 2 and _ok(exchange)
 
@@ -313,6 +317,7 @@ FAULTS: dict[str, Fault] = {
     "interim": _interim,
     "closes-idle": _after_body(_closes_idle),
     "speaks-when-idle": _after_body(_speaks_when_idle),
+    "408-on-reuse": _after_body(_408_on_reuse),
     "dies-on-reuse": _after_body(_dies_on_reuse),
     **{str(status): _status(status) for status in STATUSES},
 }
