@@ -135,6 +135,8 @@ class FakeProviders:
             document=provider.document,
             credentials=provider.credentials,
             uploaded_at=provider.uploaded_at,
+            published_url=provider.public_url,
+            published_policies=provider.policies,
         )
         return True
 

@@ -240,6 +240,13 @@ def _closes_idle(exchange: Exchange) -> bool:
     return False
 
 
+def _speaks_when_idle(exchange: Exchange) -> bool:
+    """Some servers take their leave of an idle connection with an answer to nobody."""
+    _ok(exchange)
+    exchange.pause(0.02)
+    return exchange.answer(408, b"", "Connection: close")
+
+
 def _dies_on_reuse(exchange: Exchange) -> bool:
     return exchange.count < 2 and _ok(exchange)
 
@@ -300,6 +307,7 @@ FAULTS: dict[str, Fault] = {
     "early-401-then-wait": _early_open,
     "interim": _interim,
     "closes-idle": _after_body(_closes_idle),
+    "speaks-when-idle": _after_body(_speaks_when_idle),
     "dies-on-reuse": _after_body(_dies_on_reuse),
     **{str(status): _status(status) for status in STATUSES},
 }

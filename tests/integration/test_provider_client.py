@@ -1,6 +1,7 @@
 """The provider client against a real server that misbehaves, over real TLS."""
 
 import contextlib
+import datetime
 import socket
 import time
 import tomllib
@@ -10,9 +11,14 @@ from typing import Any
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from gateway import addresses
-from gateway.provider_client import USER_AGENT, Answer, ProviderClient, ProviderFailure
+from gateway.provider_client import USER_AGENT, Answer, ProviderClient, ProviderFailure, tls_context
 from tests.misbehaving_server import MisbehavingServer
 
 AUDIO = bytes(range(256)) * 400
@@ -267,6 +273,13 @@ def test_an_answer_may_be_exactly_as_large_as_allowed(
             transcribe(make_client(answer_bytes=len(JSON) - 1), server.url(fault))
 
 
+def test_interim_answers_while_the_audio_is_sent_are_passed_over(
+    client: ProviderClient, server: MisbehavingServer
+) -> None:
+    assert transcribe(client, server.url("interim"), audio=LARGE).body == JSON
+    assert server.received("interim")[-1].file == LARGE
+
+
 @pytest.mark.parametrize("audio", [AUDIO, LARGE], ids=["small", "large"])
 @pytest.mark.parametrize(
     ("fault", "status"), [("early-413-then-close", 413), ("early-401-then-wait", 401)], ids=["closed", "open"]
@@ -295,7 +308,7 @@ def test_a_connection_on_which_an_answer_came_early_is_not_used_again(
 def test_a_peer_that_takes_too_long_is_left_at_the_deadline(
     client: ProviderClient, server: MisbehavingServer, fault: str
 ) -> None:
-    with fails("timeout", not_before=0.6, within=0.8):
+    with fails("timeout", not_before=0.6, within=1.2):
         transcribe(client, server.url(fault), seconds=0.6)
 
 
@@ -303,12 +316,12 @@ def test_a_peer_that_takes_too_long_is_left_at_the_deadline(
 def test_a_peer_that_does_not_read_is_left_at_the_deadline(
     client: ProviderClient, server: MisbehavingServer, fault: str
 ) -> None:
-    with fails("timeout", not_before=0.6, within=0.9):
+    with fails("timeout", not_before=0.6, within=1.2):
         transcribe(client, server.url(fault), seconds=0.6, audio=LARGE)
 
 
 def test_a_drip_is_not_saved_by_its_progress(client: ProviderClient, server: MisbehavingServer) -> None:
-    with fails("timeout", not_before=2.5, within=2.7):
+    with fails("timeout", not_before=2.5, within=3.2):
         transcribe(client, server.url("drip-body"), seconds=2.5)
 
 
@@ -316,20 +329,20 @@ def test_a_drip_is_not_saved_by_its_progress(client: ProviderClient, server: Mis
 def test_a_handshake_has_the_time_for_connecting_and_no_more(
     make_client: Callable[..., ProviderClient], server: MisbehavingServer, fault: str
 ) -> None:
-    with fails("timeout", not_before=0.5, within=0.7):
+    with fails("timeout", not_before=0.5, within=1.1):
         transcribe(make_client(connect_seconds=0.5), server.url(fault))
 
 
 def test_connecting_ends_at_the_deadline_when_that_is_sooner(
     client: ProviderClient, server: MisbehavingServer
 ) -> None:
-    with fails("timeout", not_before=0.3, within=0.5):
+    with fails("timeout", not_before=0.3, within=0.9):
         transcribe(client, server.url("no-handshake"), seconds=0.3)
 
 
 def test_after_the_deadline_nothing_is_dialled(client: ProviderClient, server: MisbehavingServer) -> None:
     before = len(server.requests)
-    with fails("timeout", within=0.1):
+    with fails("timeout", within=0.4):
         transcribe(client, server.url("ok"), seconds=-1)
     assert len(server.requests) == before
 
@@ -341,7 +354,7 @@ def test_a_resolver_that_hangs_is_left_after_the_time_for_connecting(
         time.sleep(1)
         return []
 
-    with fails("timeout", not_before=0.3, within=0.5):
+    with fails("timeout", not_before=0.3, within=0.9):
         transcribe(make_client(resolve=hang, connect_seconds=0.3), "https://provider.test")
 
 
@@ -349,7 +362,7 @@ def test_a_resolver_that_hangs_is_left_after_the_time_for_connecting(
 
 
 def test_a_refused_connection_fails_at_once(client: ProviderClient, server: MisbehavingServer) -> None:
-    with fails("connect", within=0.1):
+    with fails("connect", within=0.4):
         transcribe(client, server.url("refuse"))
 
 
@@ -381,6 +394,37 @@ def test_a_private_root_is_trusted_only_when_it_is_given(
         transcribe(make_client(ca_bundle=None), server.url("ok"))
 
 
+def test_a_root_as_openssl_makes_it_is_trusted_on_every_python(
+    make_client: Callable[..., ProviderClient], tmp_path: Path
+) -> None:
+    """`openssl req -x509` leaves out the key usage, which strict verification asks for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "home root")])
+    now = datetime.datetime.now(datetime.UTC)
+    root = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    home = trustme.CA.from_pem(root.public_bytes(Encoding.PEM), private)
+    bundle = tmp_path / "home.pem"
+    home.cert_pem.write_to_path(str(bundle))
+    with MisbehavingServer(home) as server:
+        assert transcribe(make_client(ca_bundle=str(bundle)), server.url("ok")).status == 200
+
+
+def test_there_are_roots_even_where_the_system_has_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    assert tls_context(None).cert_store_stats()["x509_ca"] > 100
+
+
 def test_a_bundle_that_is_not_there_is_noticed_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         ProviderClient(ca_bundle=str(tmp_path / "missing.pem"))
@@ -409,6 +453,38 @@ def test_the_next_address_is_tried_when_one_refuses(
 ) -> None:
     resolver = Resolver(["127.0.0.2", "::1", "127.0.0.1"])
     assert transcribe(make_client(resolve=resolver), server.url("ok", host="provider.test")).status == 200
+
+
+@contextlib.contextmanager
+def silent(port: int) -> Iterator[str]:
+    """An address of this machine that answers no SYN on the port, because its queue is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.2", port))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield "127.0.0.2"
+
+
+def test_the_next_address_is_tried_when_one_is_silent(
+    make_client: Callable[..., ProviderClient], server: MisbehavingServer
+) -> None:
+    with silent(server.port()) as address:
+        client = make_client(resolve=Resolver([address, "127.0.0.1"]), connect_seconds=2.0)
+        started = time.monotonic()
+        assert transcribe(client, server.url("ok", host="provider.test")).status == 200
+        assert 1.0 <= time.monotonic() - started < 1.5
+
+
+def test_a_silent_address_has_the_time_for_connecting_and_no_more(
+    make_client: Callable[..., ProviderClient], server: MisbehavingServer
+) -> None:
+    with silent(server.port()) as address, fails("timeout", not_before=0.3, within=0.9):
+        client = make_client(resolve=Resolver([address]), connect_seconds=0.3)
+        transcribe(client, server.url("ok", host="provider.test"))
 
 
 @pytest.mark.parametrize(
@@ -446,7 +522,7 @@ def test_a_name_with_any_address_that_is_not_public_is_refused(
     make_client: Callable[..., ProviderClient], server: MisbehavingServer, found: list[str]
 ) -> None:
     before = len(server.requests)
-    with fails("address_refused", within=0.2):
+    with fails("address_refused", within=0.5):
         transcribe(
             make_client(allow_private=False, resolve=Resolver(found)), server.url("ok", "provider.test")
         )
@@ -470,7 +546,7 @@ def test_a_literal_that_is_not_public_is_refused_without_a_lookup(
     make_client: Callable[..., ProviderClient], server: MisbehavingServer, host: str
 ) -> None:
     resolver = Resolver(["127.0.0.1"])
-    with fails("address_refused", within=0.2):
+    with fails("address_refused", within=0.5):
         transcribe(make_client(allow_private=False, resolve=resolver), server.url("ok", host))
     assert resolver.lookups == []
 
@@ -485,7 +561,7 @@ def test_a_name_that_turns_private_is_refused_although_a_connection_is_warm(
     url = server.url("ok", "provider.test")
     assert transcribe(client, url).status == 200
     assert len(resolver.lookups) == 1
-    with fails("address_refused", within=0.2):
+    with fails("address_refused", within=0.5):
         transcribe(client, url)
 
 
@@ -528,6 +604,24 @@ def test_a_connection_that_the_peer_closed_while_idle_is_replaced(
         assert transcribe(client, server.url("closes-idle")).status == 200
         time.sleep(0.05)
     assert connections(server, "closes-idle", 3) == 3
+
+
+def test_what_a_peer_says_on_an_idle_connection_is_no_answer(
+    client: ProviderClient, server: MisbehavingServer
+) -> None:
+    for _ in range(3):
+        assert transcribe(client, server.url("speaks-when-idle")).status == 200
+        time.sleep(0.1)
+
+
+def test_a_warm_connection_is_left_when_the_name_moves_to_another_address(
+    make_client: Callable[..., ProviderClient], server: MisbehavingServer
+) -> None:
+    client = make_client(resolve=Resolver(["127.0.0.1"], ["127.0.0.3"]))
+    url = server.url("ok", "provider.test")
+    transcribe(client, url)
+    with fails("connect", within=0.5):
+        transcribe(client, url)
 
 
 def test_a_connection_that_breaks_when_it_is_used_again_is_replaced_once(

@@ -5,7 +5,7 @@ import ipaddress
 import socket
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.addresses import is_public, parse, refusal
@@ -126,6 +126,10 @@ def test_a_url_that_leads_inside_is_refused_unless_private_ones_are_allowed(url:
         ("https://stt.example.com:http", "the URL has a malformed host or port"),
         ("https://stt.example.com:-1", "the URL has a malformed host or port"),
         ("https://[::1", "the URL has a malformed host or port"),
+        ("https://[::1]x", "the URL has a malformed host or port"),
+        ("https://8.8.8.8[::1]", "the URL has a malformed host or port"),
+        ("https://a:1:2", "the URL has a malformed host or port"),
+        ("https://1_0.1.1.1", "1_0.1.1.1 is not an IPv4 address"),
         ("https://[fe80::1%25eth0]", "the URL has an IPv6 address with a zone"),
         ("https://[fe80::1%eth0]", "the URL has an IPv6 address with a zone"),
         ("https://1.2.3.256", "1.2.3.256 is not an IPv4 address"),
@@ -195,6 +199,7 @@ addresses_v4 = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_every_spelling_of_an_ipv4_address_is_read_as_the_resolver_reads_it(data: st.DataObject) -> None:
     address = data.draw(addresses_v4)
@@ -204,6 +209,7 @@ def test_every_spelling_of_an_ipv4_address_is_read_as_the_resolver_reads_it(data
     assert (refusal(f"https://{text}", allow_private=False) is None) == is_public(str(address))
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"[0-9xXa-f.]{1,20}", fullmatch=True))
 def test_what_the_resolver_would_read_as_an_address_is_never_taken_for_a_name(text: str) -> None:
     with contextlib.suppress(OSError):
@@ -212,6 +218,7 @@ def test_what_the_resolver_would_read_as_an_address_is_never_taken_for_a_name(te
             assert parse(f"https://{text}").address == str(ipaddress.IPv4Address(packed))
 
 
+@settings(deadline=None)
 @given(st.ip_addresses(v=4), st.sampled_from(["::ffff:{}", "64:ff9b::{}", "::{}"]))
 def test_no_ipv6_spelling_makes_a_refused_ipv4_address_public(
     address: ipaddress.IPv4Address, form: str
@@ -221,6 +228,7 @@ def test_no_ipv6_spelling_makes_a_refused_ipv4_address_public(
     assert is_public(text) or refusal(f"https://[{text}]", allow_private=False)
 
 
+@settings(deadline=None)
 @given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)))
 def test_nothing_is_public_that_the_standard_library_calls_otherwise(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
@@ -230,6 +238,7 @@ def test_nothing_is_public_that_the_standard_library_calls_otherwise(
         assert not address.is_multicast
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.booleans())
 def test_any_text_gets_a_reason_or_can_be_dialled(text: str, allow_private: bool) -> None:
     for url in (text, f"https://{text}", f"https://stt.example.com/{text}"):

@@ -44,7 +44,7 @@ class Deadline:
 
     at: float
     clock: Callable[[], float]
-    doing: str = "waiting for the answer"
+    doing: str = "sending the request and reading the answer"
 
     def left(self) -> float:
         """Seconds left, more than 0; raises ProviderFailure `timeout` when there are none."""
