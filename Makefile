@@ -7,7 +7,7 @@ INSTALL = bin/pip install --quiet --disable-pip-version-check --require-hashes
 export AWS_EC2_METADATA_DISABLED := true
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: run test check lock clean
+.PHONY: run test check openapi lock clean
 
 # --- environments: each stamp says which lock file it was made from
 
@@ -50,6 +50,10 @@ check: $(VENV)/dev.stamp .venv-sam/stamp .venv-checkov/stamp
 	$(SAM) validate --lint
 	.venv-sam/bin/cfn-lint template.yaml
 	.venv-checkov/bin/checkov --quiet --compact --framework cloudformation --file template.yaml
+
+# Writes openapi.yaml as the JSON that is served; a test fails when it was forgotten.
+openapi: $(VENV)/local.stamp
+	$(VENV)/bin/python -m local.openapi
 
 # Rewrites every lock file from its .in file (needs uv on PATH).
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras \
