@@ -121,7 +121,7 @@ def publish(gateway: None) -> Publish:
         operator = Operator(
             "alice",
             provider_store(),
-            credential_store().encrypt,
+            credential_store(),
             CatalogSettings(provider_online_seconds=120, allow_private=True),
             time.time(),
         )
