@@ -15,9 +15,11 @@ from gateway.provider_client import ProviderClient
 from gateway.settings import transcribe_settings
 from gateway.store.catalog import catalog_store
 from gateway.store.credentials import credential_store
+from gateway.store.uploads import upload_store
 from gateway.store.usage import usage_store
 from gateway.transcription import Call, Gateway
 from gateway.transcription_request import OpenUpload
+from gateway.uploads import Uploads
 from gateway.usage import Record
 
 # Left of the function's time for rendering and the usage record (contract section 3, Time).
@@ -52,11 +54,8 @@ def gateway() -> Gateway:
     return Gateway(settings, catalog_store(), client, open_upload, credential_store().decrypt, save)
 
 
-def open_upload(_caller: Caller) -> OpenUpload:
-    def none(_file_id: str) -> tuple[memoryview, str | None]:
-        raise NotFound("No such upload.", param="file_id")
-
-    return none
+def open_upload(caller: Caller) -> OpenUpload:
+    return Uploads(caller.user_id, upload_store(), time.time()).open_file
 
 
 def save(record: Record) -> None:
