@@ -244,20 +244,39 @@ def test_a_credential_repeated_in_free_text_is_not_stored():
     )
     redacted = manifest.validate(parsed).redacted
     assert "sk-secret-1" not in json.dumps(redacted)
-    assert redacted["hosts"][0]["services"][0]["command"] == "serve -k [redacted]"
+    assert redacted["hosts"][0]["services"][0]["command"] == "serve -k ***"
 
 
 @pytest.mark.parametrize(
     ("command", "stored"),
     [
-        ("vllm serve m --api-key s3cret --port 1", "vllm serve m --api-key [redacted] --port 1"),
-        ("vllm serve m --api-key=s3cret", "vllm serve m --api-key=[redacted]"),
-        ("VLLM_API_KEY=s3cret vllm serve m", "VLLM_API_KEY=[redacted] vllm serve m"),
+        ("vllm serve m --api-key s3cret --port 1", "vllm serve m --api-key *** --port 1"),
+        ("vllm serve m --api-key=s3cret", "vllm serve m --api-key=***"),
+        ("VLLM_API_KEY=s3cret vllm serve m", "VLLM_API_KEY=*** vllm serve m"),
     ],
 )
 def test_the_key_on_a_servers_command_line_is_not_stored(command: str, stored: str):
     redacted = manifest.validate(manifest_of(service(command=command))).redacted
     assert redacted["hosts"][0]["services"][0]["command"] == stored
+
+
+def test_what_routes_is_not_rewritten_where_it_happens_to_contain_the_credential():
+    sent = service(
+        name="whisper-box", url="https://whisper-box/v1", api_key="whisper-box", notes="whisper-box"
+    )
+    read = manifest.validate(manifest_of(sent))
+    stored = read.redacted["hosts"][0]["services"][0]
+    assert (stored["name"], stored["url"], stored["notes"]) == (
+        "whisper-box",
+        "https://whisper-box/v1",
+        "***",
+    )
+
+
+def test_redaction_exceeds_no_limit():
+    longest = ("--api-key a " * 80).ljust(1024, "x")
+    read = manifest.validate(manifest_of(service(command=longest, api_key="a" * 8)))
+    assert manifest.validate(read.redacted).redacted == read.redacted
 
 
 def test_a_credential_is_in_no_representation():

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 _PORTS = {"https": 443, "http": 80}
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_NETLOC = re.compile(r"(\[[^][]*\]|[^][:]*)(:[0-9]*)?")
+_NUMBER = re.compile(r"0x[0-9a-f]+|0[0-7]*|[1-9][0-9]*")
 # Names that no public resolver answers: RFC 6761 (localhost), RFC 6762 (local), RFC 8375 (home.arpa), ICANN
 # resolution 2024.07.29.06 (internal). Refused here only to say so early; what they resolve to is checked too.
 _LOCAL_SUFFIXES = ("localhost", "localhost.localdomain", "local", "home.arpa", "internal")
@@ -112,6 +114,8 @@ def parse(url: str) -> BaseUrl:
         raise ValueError("the URL has a user name or password before the host")
     if "?" in url or "#" in url:
         raise ValueError("the URL has a query or a fragment")
+    if not _NETLOC.fullmatch(parts.netloc):
+        raise ValueError("the URL has a malformed host or port")
     if port == 0:
         raise ValueError("port 0 cannot be dialled")
     host = (parts.hostname or "").removesuffix(".")
@@ -160,11 +164,11 @@ def _inet_aton(labels: list[str]) -> int:
 
 
 def _number(label: str) -> int:
-    if len(label) > 40:
-        raise ValueError("too long for a number")
+    if not _NUMBER.fullmatch(label):
+        raise ValueError("not a number in any of the three bases")
     if label.startswith("0x"):
         return int(label[2:], 16)
-    return int(label, 8 if label.startswith("0") and len(label) > 1 else 10)
+    return int(label, 8 if label.startswith("0") else 10)
 
 
 def _is_local_name(host: str) -> bool:

@@ -171,11 +171,9 @@ class Operator:
             if provider is None:
                 raise _unknown_provider()
             changed = edit(provider)
-            if changed == provider:
-                return provider
             if _meta(changed) != _meta(provider) and not self.store.save_meta(changed):
                 continue
-            if changed.document is None or _routing(changed) == _routing(provider):
+            if changed.document is None or _routing(changed) == _published(provider):
                 return changed
             if self.store.publish(changed):
                 return changed
@@ -238,6 +236,11 @@ def _meta(provider: Provider) -> tuple[object, ...]:
 def _routing(provider: Provider) -> tuple[object, ...]:
     """What deployments are made of."""
     return provider.document, provider.credentials, provider.public_url, provider.policies
+
+
+def _published(provider: Provider) -> tuple[object, ...]:
+    """What the deployments that route now were made of."""
+    return provider.document, provider.credentials, provider.published_url, provider.published_policies
 
 
 def _unknown_provider() -> NotFound:

@@ -29,7 +29,7 @@ Resolver = Callable[..., Sequence[tuple[Any, ...]]]
 class ProviderClient:
     """Sends audio to providers over checked, pinned and verified connections, and keeps those warm.
 
-    Nothing is read from the environment: no proxies, no netrc. Redirects are answers like any other.
+    No proxies and no netrc are read from the environment. Redirects are answers like any other.
     """
 
     def __init__(  # noqa: PLR0913
@@ -114,9 +114,10 @@ class ProviderClient:
             answer, reusable = read_answer(connection, deadline, self._answer_bytes)
             reusable = reusable and complete
         finally:
-            if not reusable:
+            if reusable:
+                self._keep(base, connection)
+            else:
                 connection.close()
-        self._keep(base, connection)
         return answer
 
     def _checked_peers(self, base: BaseUrl, deadline: Deadline) -> list[Peer]:
@@ -185,6 +186,9 @@ class ProviderClient:
 def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     """Verification against the system's roots, certifi's where there are none, and those in `ca_bundle`."""
     context = ssl.create_default_context()
+    # The same rules on every Python. 3.13 began to refuse the roots that `openssl req -x509` makes (they have
+    # no key usage) and to accept a bundle with an intermediate or the server's own certificate.
+    context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
     context.set_alpn_protocols(["http/1.1"])
     if not _has_roots(context):
         import certifi  # rarely needed, and 200 KB of PEM

@@ -1,7 +1,6 @@
 """One TCP or TLS connection to a provider, on which every wait ends at the deadline."""
 
 import errno
-import io
 import math
 import select
 import socket
@@ -26,6 +25,7 @@ FailureKind = Literal[
 # A provider that loses power says nothing more. Probes notice that within 40 s, and they keep the address
 # translations of home routers alive while a long transcription is computed.
 _KEEPALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))
+_RECEIVE_BYTES = 64 * 1024
 _LEAST_CONNECT_SECONDS = 1.0  # for one address when there are several; one SYN is repeated after 1 s
 
 
@@ -44,7 +44,7 @@ class Deadline:
 
     at: float
     clock: Callable[[], float]
-    doing: str = "waiting for the answer"
+    doing: str = "sending the request and reading the answer"
 
     def left(self) -> float:
         """Seconds left, more than 0; raises ProviderFailure `timeout` when there are none."""
@@ -122,17 +122,15 @@ class Connection:
                     return False
         return True
 
-    def receive_into(self, buffer: memoryview, deadline: Deadline) -> int:
-        """Receive at least one byte, or 0 at the end of the stream."""
+    def receive(self, deadline: Deadline) -> bytes:
+        """At least one byte, or none at the end of the stream."""
         if self._early:
-            size = min(len(buffer), len(self._early))
-            buffer[:size] = self._early[:size]
-            del self._early[:size]
-            return size
+            early, self._early = bytes(self._early), bytearray()
+            return early
         while True:
             deadline.left()
             try:
-                size = self._sock.recv_into(buffer)
+                data = self._sock.recv(_RECEIVE_BYTES)
             except (BlockingIOError, ssl.SSLWantReadError):
                 self._wait(select.POLLIN, deadline)
             except ssl.SSLWantWriteError:
@@ -140,8 +138,8 @@ class Connection:
             except OSError as error:
                 raise ProviderFailure("reset", _reason(error)) from None
             else:
-                self.received += size
-                return size
+                self.received += len(data)
+                return data
 
     def _early_status(self) -> str:
         """First digit of the status of an answer that came early, "closed", or "" if there is none yet."""
@@ -167,28 +165,6 @@ class Connection:
         poll.register(self._sock, events)
         ready = poll.poll(math.ceil(seconds * 1000))
         return ready[0][1] if ready else 0
-
-
-class Inbound(io.RawIOBase):
-    """The receiving side of one exchange as a file, with a limit on the bytes that it yields."""
-
-    def __init__(self, connection: Connection, deadline: Deadline, limit: int) -> None:
-        self._connection = connection
-        self._deadline = deadline
-        self._left = limit
-        self.paused = False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        if self.paused:
-            return None
-        size = self._connection.receive_into(memoryview(buffer), self._deadline)
-        self._left -= size
-        if self._left < 0:
-            raise ProviderFailure("oversized", "the answer is larger than allowed")
-        return size
 
 
 def dial(

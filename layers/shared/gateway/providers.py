@@ -39,6 +39,9 @@ class Provider:
     errors: tuple[str, ...] = ()
     # Counts changes of what is not part of a manifest, so that two at once cannot undo each other.
     revision: int = 0
+    # What `version` was published with: it differs from the above when a change was interrupted half-way.
+    published_url: str | None = None
+    published_policies: Mapping[str, AccessPolicy] = field(default_factory=dict)
 
     @property
     def provider_id(self) -> int:

@@ -11,9 +11,29 @@ from gateway.deployments import slug_of
 _STT_MODALITIES = (("audio",), ("text",))
 # Shorter credentials are taken out of their own field only: they would match ordinary words.
 _LEAST_RECOGNISABLE = 8
-REDACTED = "[redacted]"
 # The agent's Kubernetes mode uploads the pod's whole command line, `--api-key <secret>` included.
-_KEY_IN_COMMAND = re.compile(r"(--api[-_]key[=\s]+|api_key=)\S+", re.IGNORECASE)
+_KEY_IN_COMMAND = re.compile(r"(--api[-_]key[=\s]+|api_key=)(\S+)", re.IGNORECASE)
+# What routing reads is never rewritten: a redacted manifest is valid and routes as the one it was made from.
+_NOT_FREE_TEXT = frozenset(
+    [
+        "agent",
+        "hosts",
+        "services",
+        "models",
+        "id",
+        "hf",
+        "name",
+        "type",
+        "engine",
+        "url",
+        "vendor",
+        "access",
+        "allowed_users",
+        "features",
+        "input_modalities",
+        "output_modalities",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +143,21 @@ def _words(raw: dict[str, Any], key: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.strip().lower() for word in raw.get(key) or ()))
 
 
-def _redact(value: Any, secrets: list[str], key: str = "") -> Any:
+def _redact(value: Any, secrets: list[str], *, key: str = "", free: bool = False) -> Any:
+    """The value without credentials. Never longer than it was, so that no limit is exceeded by redaction."""
     if isinstance(value, dict):
         return {
-            name: _redact(child, secrets, name) for name, child in value.items() if not _is_credential(name)
+            name: _redact(child, secrets, key=name, free=free or name not in _NOT_FREE_TEXT)
+            for name, child in value.items()
+            if not _is_credential(name)
         }
     if isinstance(value, list):
-        return [_redact(child, secrets, key) for child in value]
-    if isinstance(value, str):
+        return [_redact(child, secrets, key=key, free=free) for child in value]
+    if isinstance(value, str) and free:
         for secret in secrets:
-            value = value.replace(secret, REDACTED)
+            value = value.replace(secret, "***")
         if key == "command":
-            value = _KEY_IN_COMMAND.sub(rf"\1{REDACTED}", value)
+            value = _KEY_IN_COMMAND.sub(lambda found: found[1] + "*" * min(3, len(found[2])), value)
     return value
 
 

@@ -171,7 +171,6 @@ def _key(pk: str, sk: str) -> dict[str, dict[str, str]]:
 
 
 def _provider(owner: str, name: str, head: Row, meta: Row, snapshot: Row) -> Provider:
-    policies = json.loads(meta.get("policies") or "{}")
     return Provider(
         owner=owner,
         name=name,
@@ -181,24 +180,31 @@ def _provider(owner: str, name: str, head: Row, meta: Row, snapshot: Row) -> Pro
         uploaded_at=snapshot.get("uploaded_at"),
         credentials=snapshot.get("credentials", {}),
         public_url=meta.get("public_url"),
-        policies={
-            service: AccessPolicy(
-                policy["access"], None if policy["allowed_users"] is None else tuple(policy["allowed_users"])
-            )
-            for service, policy in policies.items()
-        },
+        policies=_policies(meta),
         errors=tuple(meta.get("errors", ())),
         revision=meta.get("revision", 0),
+        published_url=snapshot.get("public_url"),
+        published_policies=_policies(snapshot),
     )
 
 
+def _policies(row: Row) -> dict[str, AccessPolicy]:
+    return {
+        service: AccessPolicy(
+            policy["access"], None if policy["allowed_users"] is None else tuple(policy["allowed_users"])
+        )
+        for service, policy in json.loads(row.get("policies") or "{}").items()
+    }
+
+
 def _snapshot_row(provider: Provider, version: str) -> Row:
-    """The version's own row. It repeats the policies, since they decide under which audiences rows stand."""
+    """The version's own row. It repeats the public URL and the policies that its deployments were made with."""
     return {
         "pk": f"owner#{provider.owner}",
         "sk": f"version#{provider.name}#{version}",
         "document": json.dumps(provider.document, separators=(",", ":"), ensure_ascii=False),
         "uploaded_at": provider.uploaded_at,
+        "public_url": provider.public_url,
         "credentials": dict(provider.credentials),
         "policies": _policies_json(provider),
     }

@@ -1,0 +1,1 @@
+"""`gateway-admin`: what operators and administrators do from a terminal."""

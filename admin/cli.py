@@ -1,0 +1,24 @@
+"""The command line: what there is, and where it is."""
+
+import typer
+
+from admin import key_commands, manifest_commands, provider_commands, user_commands
+
+# No pretty tracebacks: they print local variables, keys among them.
+app = typer.Typer(
+    name="gateway-admin",
+    help="Operate an stt-gateway: manifests for operators; keys, users and providers for administrators.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(manifest_commands.validate)
+app.command()(manifest_commands.publish)
+for group in (key_commands, user_commands, provider_commands):
+    app.add_typer(group.app)
+
+
+def main() -> None:
+    """Entry point of `gateway-admin` and `python -m admin`."""
+    app(prog_name="gateway-admin")

@@ -1,0 +1,118 @@
+"""`keys`: create, list and revoke users' API keys."""
+
+import time
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from admin.stack import AsJson, Stack, key_store, refusals_in_words
+from admin.terminal import fail, show_json, show_table, time_of
+from gateway import keys, manifest
+from gateway.keys import KeyRecord
+
+app = typer.Typer(name="keys", help="Users' API keys.", no_args_is_help=True, rich_markup_mode=None)
+
+MOST_NAME = 100
+
+
+def user_id_of(text: str) -> str:
+    """For typer: a user id. Raises BadParameter."""
+    if not manifest.is_url_safe(text):
+        raise typer.BadParameter(f"a user id {manifest.URL_SAFE}")
+    return text
+
+
+def end_of(text: str, now: float) -> int:
+    """For --expires: the epoch second from which a key no longer works. A date alone is its last day (UTC).
+    Raises BadParameter."""
+    try:
+        if len(text) == len("2026-12-31"):
+            moment = datetime.combine(date.fromisoformat(text) + timedelta(days=1), datetime.min.time(), UTC)
+        else:
+            moment = datetime.fromisoformat(text)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        end = int(moment.timestamp())
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            "--expires must be a date such as 2026-12-31, or a time such as 2026-12-31T18:00Z"
+        ) from None
+    if end <= now:
+        raise typer.BadParameter("--expires is in the past")
+    return end
+
+
+User = Annotated[str, typer.Argument(help="The user's id.", parser=user_id_of, show_default=False)]
+
+
+@app.command()
+def create(
+    user: User,
+    name: Annotated[str, typer.Option(help="What the key is for, shown in listings.")] = "",
+    expires: Annotated[
+        str | None, typer.Option(metavar="DATE", help="The last day (UTC) on which the key works, or a time.")
+    ] = None,
+    stack: Stack = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new key. It is printed once, alone on stdout, and stored only as a hash."""
+    if len(name) > MOST_NAME or not (name.isprintable() or name == ""):
+        fail(f"--name must be at most {MOST_NAME} printable characters")
+    ends = end_of(expires, time.time()) if expires else None
+    with refusals_in_words():
+        key, record = key_store(stack).create(user, name=name, expires_at=ends)
+    if as_json:
+        show_json({"key": key} | _row(record))
+        return
+    typer.echo(f"{record.key_id} for {user}, shown only now:", err=True)
+    typer.echo(key)
+
+
+@app.command("list")
+def list_keys(user: User, stack: Stack = None, as_json: AsJson = False) -> None:
+    """A user's keys, oldest first, those that no longer work too."""
+    with refusals_in_words():
+        rows = [_row(record) for record in key_store(stack).list(user)]
+    if as_json:
+        show_json(rows)
+    else:
+        columns = ("id", "name", "state", "created_at", "expires_at", "revoked_at")
+        show_table(columns, rows, nothing=f"{user} has no keys")
+
+
+@app.command()
+def revoke(
+    key_id: Annotated[
+        str, typer.Argument(help="The key's id, as listed (or the key itself).", show_default=False)
+    ],
+    stack: Stack = None,
+) -> None:
+    """Take a key out of use, for good."""
+    if keys.is_wellformed(key_id):
+        key_id = keys.key_id_of(keys.hash_key(key_id))
+    with refusals_in_words():
+        record = key_store(stack).revoke(key_id)
+    if record is None:
+        fail("there is no key of this id")
+    typer.echo(
+        f"{record.key_id} of {record.user_id} is revoked since {time_of(record.revoked_at)}. Where it was used just "
+        "now, it goes on working until the authorizer's cache runs out (AuthorizerCacheSeconds)."
+    )
+
+
+def _row(record: KeyRecord) -> dict[str, Any]:
+    return {
+        "id": record.key_id,
+        "user": record.user_id,
+        "name": record.name,
+        "state": _state(record),
+        "created_at": time_of(record.created_at),
+        "expires_at": time_of(record.expires_at),
+        "revoked_at": time_of(record.revoked_at),
+    }
+
+
+def _state(record: KeyRecord) -> str:
+    if record.revoked_at is not None:
+        return "revoked"
+    return "active" if record.is_valid(time.time()) else "expired"

@@ -1,0 +1,78 @@
+"""`providers`: what operators have published, and whether it routes."""
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from admin.stack import AsJson, Stack, provider_store, refusals_in_words
+from admin.terminal import show_json, show_table
+from gateway.operators import Operator
+from gateway.settings import catalog_settings
+from gateway.store import aws
+from gateway.store.providers import ProviderStore
+
+app = typer.Typer(name="providers", help="Operators' providers.", no_args_is_help=True, rich_markup_mode=None)
+
+# No subcommand may be mistaken for the group's own: typer makes a group of one command that command.
+app.callback()(lambda: None)
+
+
+@app.command("list")
+def list_providers(
+    owner: Annotated[str | None, typer.Option(help="Only this user's.", show_default=False)] = None,
+    stack: Stack = None,
+    as_json: AsJson = False,
+) -> None:
+    """Providers as their owners see them. Without --owner the whole table is read: minutes for thousands."""
+    with refusals_in_words():
+        store = provider_store(stack)
+        owners = [owner] if owner else _owners(store)
+        found = [provider for each in owners for provider in _of(store, each)]
+    if as_json:
+        show_json(found)
+        return
+    columns = ("owner", "name", "online", "last_seen_at", "services", "routed", "models", "problems")
+    show_table(columns, [_row(provider) for provider in found], nothing="there are no providers")
+
+
+def _owners(store: ProviderStore) -> list[str]:
+    """Everyone who has a provider. A scan: no listing by all owners is kept, since no request needs one."""
+    pages = (
+        aws.client("dynamodb")
+        .get_paginator("scan")
+        .paginate(
+            TableName=store.table,
+            FilterExpression="begins_with(sk, :head)",
+            ExpressionAttributeValues={":head": {"S": "head#"}},
+            ProjectionExpression="pk",
+        )
+    )
+    return sorted({item["pk"]["S"].removeprefix("owner#") for page in pages for item in page["Items"]})
+
+
+def _of(store: ProviderStore, owner: str) -> list[dict[str, Any]]:
+    """The provider objects of the contract, as `GET /v1/providers` answers them to their owner."""
+
+    def never(*_: str) -> bytes:
+        raise AssertionError("listing encrypts nothing")
+
+    listed: list[dict[str, Any]] = Operator(
+        owner, store, never, catalog_settings(), time.time()
+    ).list_providers()["data"]
+    return listed
+
+
+def _row(provider: dict[str, Any]) -> dict[str, Any]:
+    services = provider["services"]
+    reasons = {service["reason"] for service in services if service["type"] == "stt" and service["reason"]}
+    return {
+        "owner": provider["owner"],
+        "name": provider["name"],
+        "online": provider["online"],
+        "last_seen_at": provider["last_seen_at"],
+        "services": len(services),
+        "routed": sum(service["routed"] for service in services),
+        "models": sorted({model for service in services if service["routed"] for model in service["models"]}),
+        "problems": [*provider["manifest"]["errors"], *sorted(reasons)],
+    }

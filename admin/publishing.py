@@ -1,0 +1,101 @@
+"""Publishing a manifest, once or for as long as the process lives."""
+
+import random
+import signal
+import time
+from collections.abc import Callable
+
+from admin.gateway_calls import CallFailed, GatewayCalls
+from admin.manifest_file import ManifestFile
+
+DEFAULT_PORT = 443
+LONGEST_BACKOFF_SECONDS = 30.0
+
+Say = Callable[[str], None]
+
+
+class Publisher:
+    """One provider's manifest at one gateway; `say` tells what happens, `wait` sleeps (seconds)."""
+
+    def __init__(
+        self,
+        file: ManifestFile,
+        calls: GatewayCalls,
+        say: Say,
+        *,
+        public_url: str | None = None,
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._file = file
+        self._calls = calls
+        self._say = say
+        self._public_url = public_url
+        self._wait = wait
+
+    def publish(self) -> None:
+        """Registers and uploads. Raises CallFailed."""
+        agent = self._file.parsed["agent"]
+        name = self._file.manifest.agent_name
+        provider_id = self._calls.register(
+            name, agent.get("hostname") or name, agent.get("listen_port") or DEFAULT_PORT, self._public_url
+        )
+        self._calls.put_manifest(self._file.parsed)
+        services = self._file.manifest.services
+        routing = sum(service.type == "stt" for service in services)
+        self._say(
+            f"published provider '{name}' (id {provider_id}) at {self._calls.url}; "
+            f"services: {len(services)}, of them speech to text: {routing}"
+        )
+
+    def keep_online(self, every: float) -> None:
+        """Publishes, then beats every `every` seconds, for ever; publishes again when the gateway has forgotten the
+        provider. What can pass is tried again; raises CallFailed for what cannot."""
+        self._persist(self.publish)
+        self._say(f"heartbeat every {every:g} s, until stopped")
+        due = time.monotonic()
+        while True:
+            due += every
+            self._wait(max(0.0, due - time.monotonic()))
+            self._persist(self._beat)
+            # After an outage the rhythm starts anew: missed beats are not made up for.
+            due = max(due, time.monotonic() - every)
+
+    def _beat(self) -> None:
+        try:
+            self._calls.heartbeat(self._file.manifest.agent_name)
+        except CallFailed as failure:
+            if failure.status != 404:
+                raise
+            self._say("the gateway does not know this provider any more: publishing again")
+            self.publish()
+
+    def _persist(self, call: Callable[[], None]) -> None:
+        """Makes a call until it succeeds, at growing distances, so that a gateway that comes back is not flooded."""
+        failures = 0
+        while True:
+            try:
+                call()
+            except CallFailed as failure:
+                if not failure.passing:
+                    raise
+                failures += 1
+                pause = max(failure.retry_after, backoff(failures))
+                self._say(f"{failure}; trying again in {pause:.1f} s")
+                self._wait(pause)
+            else:
+                if failures:
+                    self._say("the gateway answers again")
+                return
+
+
+def backoff(failures: int) -> float:
+    """Seconds to wait after so many failures in a row: doubling from 1 to 30, less up to half of it at random."""
+    longest = min(LONGEST_BACKOFF_SECONDS, 2.0 ** min(failures - 1, 10))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 (spreads calls, keeps no secret)
+
+
+def stop_on_signals() -> None:
+    """Makes SIGTERM and SIGINT raise KeyboardInterrupt at once, even inside a call. Shells start background jobs
+    with SIGINT ignored, so that has to be said too."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)

@@ -1,0 +1,71 @@
+"""Where the gateway's tables are, and what AWS refuses, in words."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from admin.terminal import fail
+from gateway.store import aws
+from gateway.store.keys import KeyStore
+from gateway.store.providers import ProviderStore
+
+Stack = Annotated[
+    str | None,
+    typer.Option(
+        "--stack",
+        envvar="STT_GATEWAY_STACK",
+        help="The CloudFormation stack. Without it, KEYS_TABLE and PROVIDERS_TABLE name the tables.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_IN_WORDS = {
+    "NoCredentialsError": "there are no AWS credentials here (AWS_PROFILE, AWS_ACCESS_KEY_ID, ...)",
+    "PartialCredentialsError": "the AWS credentials here are incomplete",
+    "NoRegionError": "no AWS region is set (AWS_REGION)",
+    "EndpointConnectionError": "AWS cannot be reached at this endpoint (AWS_ENDPOINT_URL)",
+    "ConnectTimeoutError": "AWS cannot be reached at this endpoint (AWS_ENDPOINT_URL)",
+    "ProfileNotFound": "the profile that AWS_PROFILE names does not exist",
+    "ResourceNotFoundException": "there is no such table in this account and region",
+    "ValidationError": "there is no such stack in this account and region",
+    "AccessDeniedException": "these AWS credentials may not do that",
+    "ExpiredTokenException": "the AWS credentials have expired",
+    "UnrecognizedClientException": "AWS does not know these credentials",
+}
+
+
+def key_store(stack: str | None) -> KeyStore:
+    return KeyStore(_table("KEYS_TABLE", "KeysTable", stack))
+
+
+def provider_store(stack: str | None) -> ProviderStore:
+    return ProviderStore(_table("PROVIDERS_TABLE", "ProvidersTable", stack))
+
+
+@contextmanager
+def refusals_in_words() -> Iterator[None]:
+    """Ends the command with one line when AWS refuses or does not answer."""
+    # The SDKs of other languages read AWS_REGION; botocore reads only the older name.
+    if region := os.environ.get("AWS_REGION"):
+        os.environ.setdefault("AWS_DEFAULT_REGION", region)
+    try:
+        yield
+    except aws.StoreError as error:
+        name = aws.error_code(error) or type(error).__name__
+        fail(f"{_IN_WORDS.get(name, 'AWS refused or failed')} [{name}]")
+
+
+def _table(variable: str, output: str, stack: str | None) -> str:
+    if stack:
+        found = _outputs(stack).get(output)
+        return found or fail(f"the stack {stack} has no output {output}: is it an stt-gateway?")
+    return os.environ.get(variable) or fail(f"say where: --stack NAME, or {variable} in the environment")
+
+
+def _outputs(stack: str) -> dict[str, str]:
+    (described,) = aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    return {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", [])}

@@ -1,0 +1,91 @@
+"""`users`: routing preference and limits."""
+
+import re
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from admin.key_commands import User
+from admin.stack import AsJson, Stack, key_store, refusals_in_words
+from admin.terminal import fail, show_json, show_table
+from gateway.keys import PREFERENCES, Limits
+
+app = typer.Typer(
+    name="users", help="Users' routing and limits.", no_args_is_help=True, rich_markup_mode=None
+)
+
+NO_LIMIT = "none"
+Preference = StrEnum("Preference", {name: name for name in PREFERENCES})  # type: ignore[misc]
+
+
+def limit_of(text: str) -> str:
+    """For typer: a whole number from 1, or `none`. Raises BadParameter."""
+    if not re.fullmatch(rf"{NO_LIMIT}|[1-9][0-9]{{0,14}}", text):
+        raise typer.BadParameter("must be a whole number from 1, or none for no limit")
+    return text
+
+
+def _limit_option(what: str) -> Any:
+    return typer.Option(
+        parser=limit_of, metavar="N|none", help=f"{what}; none for no limit.", show_default=False
+    )
+
+
+@app.command("set")
+def set_user(
+    user: User,
+    preference: Annotated[
+        Preference | None, typer.Option(help="Whose providers the user's requests go to.", show_default=False)
+    ] = None,
+    requests_per_minute: Annotated[str | None, _limit_option("Transcriptions a minute")] = None,
+    audio_seconds_per_day: Annotated[str | None, _limit_option("Seconds of audio a day (UTC)")] = None,
+    stack: Stack = None,
+) -> None:
+    """Set what is given, and keep the rest."""
+    if preference is None and requests_per_minute is None and audio_seconds_per_day is None:
+        fail("nothing to set: give --preference, --requests-per-minute or --audio-seconds-per-day")
+    with refusals_in_words():
+        store = key_store(stack)
+        current, limits = store.user(user)
+        store.set_user(
+            user,
+            preference.value if preference else current,
+            Limits(
+                _limit(requests_per_minute, limits.requests_per_minute),
+                _limit(audio_seconds_per_day, limits.audio_seconds_per_day),
+            ),
+        )
+        row = _row(user, *store.user(user))
+    _table(row)
+
+
+@app.command()
+def show(user: User, stack: Stack = None, as_json: AsJson = False) -> None:
+    """A user's preference and limits; the defaults when none were set."""
+    with refusals_in_words():
+        row = _row(user, *key_store(stack).user(user))
+    if as_json:
+        show_json(row)
+    else:
+        _table(row)
+
+
+def _limit(given: str | None, current: int | None) -> int | None:
+    if given is None:
+        return current
+    return None if given == NO_LIMIT else int(given)
+
+
+def _row(user: str, preference: str, limits: Limits) -> dict[str, Any]:
+    return {
+        "user": user,
+        "preference": preference,
+        "requests_per_minute": limits.requests_per_minute,
+        "audio_seconds_per_day": limits.audio_seconds_per_day,
+    }
+
+
+def _table(row: dict[str, Any]) -> None:
+    told = {name: NO_LIMIT if value is None else value for name, value in row.items()}
+    show_table(list(row), [told], nothing="")

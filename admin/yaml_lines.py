@@ -1,0 +1,160 @@
+"""YAML as JSON's types, with the line that every value stands on, safe against hostile documents."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from gateway.manifest.bounds import MOST_LEVELS, MOST_VALUES
+from gateway.manifest.problems import join, kind
+
+_TAG = "tag:yaml.org,2002:"
+_MERGE = f"{_TAG}merge"
+# The last step of a path: `.key`, `[7]` or `["a b"]`.
+_LAST_STEP = re.compile(r'(\.?[A-Za-z0-9_-]+|\[[0-9]*\]|\["(?:[^"\\]|\\.)*"\])\Z')
+
+
+class NotYaml(Exception):
+    """Text that is not YAML, or not YAML that is read here; `line` is where."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+@dataclass
+class Document:
+    """A parsed document: JSON's types only, the line of each path, and problems of the notation, by path."""
+
+    value: Any = None
+    lines: dict[str, int] = field(default_factory=dict)
+    problems: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def line_of(self, path: str) -> int:
+        """The line of a path, or of the nearest thing around it that is written at all."""
+        while path and path not in self.lines:
+            path, steps = _LAST_STEP.subn("", path)
+            if not steps:
+                break
+        return self.lines.get(path, self.lines.get("", 1))
+
+
+class _Loader(yaml.SafeLoader):
+    """Scalars as YAML 1.2 (and the agent's Go library) reads them: `no` and dates are text, 1:30 is not 90."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _name, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+    ("merge", "<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(f"{_TAG}{_name}", re.compile(rf"(?:{_pattern})\Z"), _first)
+
+
+def read_yaml(text: str) -> Document:
+    """The only document in `text`. Raises NotYaml.
+
+    Aliases are followed as often as a document of the accepted size could have values, so that neither a
+    "billion laughs" nor an alias to itself takes time or memory.
+    """
+    document = Document()
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is not None:
+            document.value = _Reader(loader, document).value(node, "", _line(node), 0)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        told = ", ".join(filter(None, (error.context, error.problem))) or "this is not YAML"
+        raise NotYaml(mark.line + 1 if mark else 1, told) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise NotYaml(line, "control characters cannot stand in YAML") from None
+    except RecursionError:
+        raise NotYaml(1, f"must be nested at most {MOST_LEVELS} levels deep") from None
+    return document
+
+
+class _Reader:
+    """Builds values from nodes; a node that an alias repeats is built, and counted, each time."""
+
+    def __init__(self, loader: _Loader, document: Document) -> None:
+        self.loader = loader
+        self.document = document
+        self.values = 0
+
+    def value(self, node: yaml.Node, path: str, line: int, level: int) -> Any:
+        self.values += 1
+        if self.values > MOST_VALUES:
+            raise NotYaml(line, f"more than {MOST_VALUES} values, counting each alias as what it repeats")
+        if level > MOST_LEVELS:
+            raise NotYaml(line, f"must be nested at most {MOST_LEVELS} levels deep")
+        self.document.lines.setdefault(path, line)
+        if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
+            return self._mapping(node, path, level)
+        if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":
+            return [
+                self.value(child, f"{path}[{number}]", _line(child, line), level + 1)
+                for number, child in enumerate(node.value)
+            ]
+        return self._scalar(node, path, line)
+
+    def _mapping(self, node: yaml.MappingNode, path: str, level: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = _line(key_node)
+            if key_node.tag == _MERGE:
+                merged = self._merged(value_node, path, line, level) | merged
+                continue
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._report(path, line, "keys must be text")
+                continue
+            where = join(path, key_node.value)
+            if key_node.value in found:
+                self._report(where, line, f"is given twice, first on line {self.document.lines[where]}")
+                continue
+            self.document.lines.pop(where, None)
+            found[key_node.value] = self.value(value_node, where, line, level + 1)
+        return merged | found
+
+    def _merged(self, node: yaml.Node, path: str, line: int, level: int) -> dict[str, Any]:
+        """What `<<` brings in; earlier mappings win over later ones, and what is written beside it over both."""
+        sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        merged: dict[str, Any] = {}
+        for source in sources:
+            value = self.value(source, path, line, level + 1)
+            if isinstance(value, dict):
+                merged = value | merged
+            else:
+                self._report(path, line, f"<< merges objects, not {kind(value)}")
+        return merged
+
+    def _scalar(self, node: yaml.Node, path: str, line: int) -> Any:
+        kinds = {f"{_TAG}{name}" for name in ("null", "bool", "int", "float", "str")}
+        if node.tag not in kinds or not isinstance(node, yaml.ScalarNode):
+            self._report(
+                path, line, "tags are not accepted: write text, numbers, lists and objects as they are"
+            )
+            return None
+        try:
+            return self.loader.construct_object(node)
+        except (ValueError, LookupError):
+            # `!!int x`, or more digits than Python converts: whoever reads the field says what it must be.
+            return str(node.value)
+
+    def _report(self, path: str, line: int, message: str) -> None:
+        self.document.problems.setdefault(path, (line, message))
+
+
+def _line(node: yaml.Node, otherwise: int = 1) -> int:
+    return node.start_mark.line + 1 if node.start_mark else otherwise

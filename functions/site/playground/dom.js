@@ -1,0 +1,7 @@
+// Elements by id, and new ones. Text goes in as text nodes: nothing on this page parses HTML.
+export const $ = (id) => document.getElementById(id);
+export const make = (tag, properties, ...children) => {
+	const element = Object.assign(document.createElement(tag), properties);
+	element.append(...children);
+	return element;
+};

@@ -1,0 +1,72 @@
+"""The processes that the local run starts, watches and ends."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+# Longer than the servers give their own requests in flight.
+END_SECONDS = 15.0
+_TAIL_LINES = 12
+
+
+class ChildDied(Exception):
+    """A part of the local run ended by itself; the message says which, and what it last said."""
+
+
+class Child:
+    """One Python module run as a process of its own, its output in a log file.
+
+    It is in a process group of its own, so that Ctrl-C reaches only the parent, which then ends its children in
+    order; and it holds the read end of a pipe, so that it also ends if the parent is killed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        listener: socket.socket | None = None,
+    ) -> None:
+        self.name = name
+        self._log = log
+        inherited = (listener.fileno(),) if listener is not None else ()
+        fd = [f"--fd={inherited[0]}"] if inherited else []
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - our own modules
+                [sys.executable, "-m", f"local.{name}", *fd, *arguments, "--lifeline"],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(environment),
+                pass_fds=inherited,
+                process_group=0,
+            )
+        if listener is not None:
+            listener.close()
+
+    def check(self) -> None:
+        """Raises ChildDied when the process has ended."""
+        code = self._process.poll()
+        if code is None:
+            return
+        reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        lines = self._log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+        raise ChildDied("\n".join([f"{self.name} ended ({reason}); {self._log} ends with:", *lines]))
+
+    def end(self) -> None:
+        """Asks the process to stop, waits, and kills it only if it does not."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGTERM)
+        try:
+            self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()

@@ -1,0 +1,168 @@
+"""An AWS on this machine: moto's server, holding what `template.yaml` declares.
+
+moto loses updates when two requests run at once (3 of 1500 counter increments), so one lock around its WSGI
+application lets in one request at a time. It enforces neither IAM nor TTL nor throttling.
+"""
+
+import argparse
+import io
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from local.lifeline import end_with_parent
+from server.listener import HOST, add_arguments, listener_of
+from server.template import REGION, Template
+
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_SESSION_TOKEN": "",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_REGION": REGION,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+Client = Any  # a boto3 client; its methods exist only at run time
+
+
+class Clients(Protocol):
+    """Makes a client for a service's name, as `boto3.client` does."""
+
+    def __call__(self, service: str) -> Client: ...
+
+
+def create_resources(template: Template, client: Clients) -> None:
+    """Creates the template's tables, buckets, queues and keys through the clients given."""
+    for name, properties in template.resources("AWS::DynamoDB::Table"):
+        _create_table(client("dynamodb"), template.physical_name(name), properties)
+    for name, _ in template.resources("AWS::S3::Bucket"):
+        client("s3").create_bucket(Bucket=template.physical_name(name))
+    for name, properties in template.resources("AWS::SQS::Queue"):
+        attributes = {key: str(value) for key, value in properties.items() if isinstance(value, int | str)}
+        client("sqs").create_queue(QueueName=template.physical_name(name), Attributes=_sqs(attributes))
+    for name, properties in template.resources("AWS::KMS::Key"):
+        key = client("kms").create_key(Description=properties.get("Description", ""))
+        client("kms").create_alias(
+            AliasName=template.physical_name(name), TargetKeyId=key["KeyMetadata"]["KeyId"]
+        )
+
+
+def _create_table(dynamodb: Client, name: str, properties: Mapping[str, Any]) -> None:
+    wanted = (
+        "AttributeDefinitions",
+        "KeySchema",
+        "BillingMode",
+        "GlobalSecondaryIndexes",
+        "LocalSecondaryIndexes",
+    )
+    arguments = {key: properties[key] for key in wanted if key in properties}
+    if "StreamSpecification" in properties:
+        # CloudFormation names the view; the API also wants to be told that there is a stream.
+        arguments["StreamSpecification"] = {"StreamEnabled": True, **properties["StreamSpecification"]}
+    dynamodb.create_table(TableName=name, **arguments)
+    if "TimeToLiveSpecification" in properties:
+        dynamodb.update_time_to_live(
+            TableName=name, TimeToLiveSpecification=properties["TimeToLiveSpecification"]
+        )
+
+
+def _sqs(properties: Mapping[str, str]) -> dict[str, str]:
+    """Queue attributes the API takes under the same name. Redrive is left out: dead letters need AWS's clock."""
+    known = ("MessageRetentionPeriod", "VisibilityTimeout", "DelaySeconds", "ReceiveMessageWaitTimeSeconds")
+    return {key: properties[key] for key in known if key in properties}
+
+
+class OneAtATime:
+    """A WSGI application that serves one request at a time."""
+
+    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+        self._application = application
+        self._lock = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        length = environ.get("CONTENT_LENGTH", "")
+        if length.isdecimal():
+            # Read before the lock is taken: a slow sender must not hold up the others.
+            environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(length)))
+        with self._lock:
+            return list(self._application(environ, start_response))
+
+
+def _listening(listener: socket.socket) -> int:
+    # werkzeug does not call listen() on a socket that it is given.
+    listener.listen(128)
+    return listener.detach()
+
+
+class EmbeddedAws:
+    """moto's server on a port of this machine, with the template's resources in it."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        application = OneAtATime(DomainDispatcherApplication(create_backend_app))
+        port: int = listener.getsockname()[1]
+        self._server: BaseWSGIServer = make_server(
+            HOST,
+            port,
+            application,
+            threaded=True,
+            request_handler=MotoRequestHandler,
+            fd=_listening(listener),
+        )
+        self.endpoint = f"http://{HOST}:{port}"
+
+    def start(self) -> None:
+        """Serves in a thread."""
+        threading.Thread(target=self._server.serve_forever, name="embedded-aws", daemon=True).start()
+
+    def stop(self) -> None:
+        """Stops serving and frees the port."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def client_of(endpoint: str) -> Clients:
+    """A maker of boto3 clients of the embedded AWS at an address."""
+    import boto3  # 0.2 s that the server itself does not need
+
+    session = boto3.session.Session(
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        region_name=REGION,
+    )
+
+    def client(service: str) -> Client:
+        return session.client(service, endpoint_url=endpoint)  # type: ignore[call-overload]
+
+    return client
+
+
+def main() -> None:
+    """`python -m local.embedded_aws --port N`: an empty AWS until it is told to stop."""
+    parser = argparse.ArgumentParser(prog="local.embedded_aws", description=__doc__)
+    add_arguments(parser, port=5000)
+    arguments = parser.parse_args()
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    if arguments.lifeline:
+        end_with_parent()
+    aws = EmbeddedAws(listener_of(arguments))
+    aws.start()
+    stopped.wait()
+    aws.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""A real speech recogniser (pocketsphinx) behind an OpenAI-shaped server."""

@@ -1,0 +1,185 @@
+"""`make run`: the gateway, an AWS, a recogniser and two users on this machine, until Ctrl-C."""
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from local.agent import MODEL
+from local.children import Child, ChildDied
+from local.embedded_aws import CREDENTIALS, client_of, create_resources
+from server.listener import HOST, PortInUse, bind
+from server.template import Template
+
+SAMPLE = Path(__file__).parent / "samples" / "speech.wav"
+USERS = {"alice": "sk-local-alice-0000000000000000", "bob": "sk-local-bob-000000000000000000"}
+START_SECONDS = 60.0
+# What differs from AWS: no integration timeout, one POST carries 25 MB, the recogniser's address is private.
+DEFAULTS = {
+    "REQUEST_BUDGET_SECONDS": "600",
+    "PROVIDER_ONLINE_SECONDS": "120",
+    "SINGLE_REQUEST_BYTES": "26214400",
+    "ALLOW_PRIVATE_PROVIDERS": "true",
+}
+
+
+class LocalRun:
+    """Every part of the local run, in the order in which they need each other."""
+
+    def __init__(self, port: int, directory: Path) -> None:
+        self._children: list[Child] = []
+        self._stopped = threading.Event()
+        self._directory = directory
+        self._ready_file = directory / "ready"
+        self._gateway = bind(port)
+        self._aws = bind(0)
+        self._recogniser = bind(0)
+        self.url = _url(self._gateway)
+        self.aws_url = _url(self._aws)
+        self.recogniser_url = _url(self._recogniser)
+        self.environment = _environment(self.aws_url)
+
+    def stop(self) -> None:
+        """Makes `run` end; safe in a signal handler."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Starts everything, says so, and waits. Raises ChildDied."""
+        try:
+            self._start()
+            while not self._stopped.wait(0.5):
+                self._check()
+        finally:
+            # The gateway goes first: requests in flight still need the recogniser and the tables.
+            for child in reversed(self._children):
+                child.end()
+
+    def _start(self) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._ready_file.unlink(missing_ok=True)
+        self._launch("embedded_aws", listener=self._aws)
+        self._launch("recogniser", listener=self._recogniser)
+        self._wait_for(f"{self.aws_url}/moto-api/", lambda _: True)
+        # The store of this process, like that of the functions, finds its AWS in the environment.
+        os.environ.clear()
+        os.environ.update(self.environment)
+        template = Template(endpoint=self.aws_url)
+        create_resources(template, client_of(self.aws_url))
+        create_users(template)
+        self._launch("gateway", f"--ready-file={self._ready_file}", listener=self._gateway)
+        self._wait_for(f"{self.recogniser_url}/healthz", lambda _: True)
+        self._launch(
+            "agent",
+            f"--gateway={self.url}",
+            f"--key={USERS['alice']}",
+            f"--recogniser={self.recogniser_url}/v1",
+            f"--online-seconds={self.environment['PROVIDER_ONLINE_SECONDS']}",
+        )
+        self._wait_for(f"{self.url}/v1/models", lambda body: bool(json.loads(body)["data"]))
+        self._ready_file.touch()
+        self._wait_for(f"{self.url}/healthz", lambda _: True)
+        if not self._stopped.is_set():
+            print(self._announcement(), flush=True)
+
+    def _launch(self, name: str, *arguments: str, listener: socket.socket | None = None) -> None:
+        log = self._directory / f"{name}.log"
+        self._children.append(Child(name, arguments, self.environment, log, listener))
+
+    def _wait_for(self, url: str, is_ready: Callable[[bytes], bool]) -> None:
+        """Polls an address until its answer will do, or Ctrl-C. Raises ChildDied."""
+        headers = {"Authorization": f"Bearer {USERS['alice']}"}
+        deadline = time.monotonic() + START_SECONDS
+        while not self._stopped.wait(0.05):
+            self._check()
+            if time.monotonic() > deadline:
+                raise ChildDied(
+                    f"{url} was not ready within {START_SECONDS:g} seconds; see {self._directory}"
+                )
+            try:
+                request = urllib.request.Request(url, headers=headers)  # noqa: S310 - our own address
+                with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+                    if is_ready(answer.read()):
+                        return
+            except (OSError, ValueError):
+                continue
+
+    def _check(self) -> None:
+        for child in self._children:
+            child.check()
+
+    def _announcement(self) -> str:
+        sample = SAMPLE.relative_to(Path.cwd()) if SAMPLE.is_relative_to(Path.cwd()) else SAMPLE
+        return f"""\
+stt-gateway is ready.
+
+  base URL      {self.url}/v1
+  API key       {USERS["alice"]}   (alice; bob has {USERS["bob"]})
+  playground    {self.url}/playground
+  embedded AWS  {self.aws_url}
+  logs          {self._directory}/*.log
+
+Transcribe the sample:
+
+  curl {self.url}/v1/audio/transcriptions -H "Authorization: Bearer {USERS["alice"]}" \
+-F model={MODEL} -F file=@{sample}
+
+Ctrl-C stops everything."""
+
+
+def create_users(template: Template) -> None:
+    """alice and bob, without limits."""
+    from gateway.keys import Limits
+    from gateway.store.keys import KeyStore
+
+    store = KeyStore(template.physical_name("KeysTable"))
+    for user, key in USERS.items():
+        store.set_user(user, "any", Limits())
+        store.create(user, name="local run", key=key)
+
+
+def _url(listener: socket.socket) -> str:
+    return f"http://{HOST}:{listener.getsockname()[1]}"
+
+
+def _environment(aws_url: str) -> dict[str, str]:
+    """The shell's variables, without what could lead to a real AWS account or through a proxy."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return {
+        **DEFAULTS,
+        **inherited,
+        **CREDENTIALS,
+        "AWS_ENDPOINT_URL": aws_url,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "NO_PROXY": f"{HOST},localhost",
+        "no_proxy": f"{HOST},localhost",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def main() -> int:
+    """The exit code: 0 after Ctrl-C or SIGTERM, 1 when a part could not start or died."""
+    try:
+        local_run = LocalRun(int(os.environ.get("PORT", "3000")), Path(os.environ.get("RUN_DIR", ".run")))
+    except (PortInUse, ValueError) as error:
+        print(f"Cannot start: {error} Set PORT to another one.", file=sys.stderr)
+        return 1
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: local_run.stop())
+    try:
+        local_run.run()
+    except ChildDied as death:
+        print(death, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

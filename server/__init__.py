@@ -1,0 +1,1 @@
+"""Plain HTTP in front of the same handlers that run on Lambda."""

@@ -1,0 +1,93 @@
+"""Reads a request body up to a limit, and answers an early refusal so that the client gets to see it."""
+
+import asyncio
+import contextlib
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+# A client that sends nothing for this long is gone or malicious.
+IDLE_SECONDS = 30.0
+# How long, and how much, a refused client may go on sending before the connection is cut under it.
+DRAIN_SECONDS = 5.0
+DRAIN_BYTES = 64 * 1024 * 1024
+SMALL_BYTES = 1024 * 1024
+
+
+class BodyTooLarge(Exception):
+    """The body is, or says it is, over the limit."""
+
+
+class BodyStalled(Exception):
+    """The client stopped sending in the middle of its body."""
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its body was complete."""
+
+
+async def read_body(request: Request, limit: int, idle_seconds: float = IDLE_SECONDS) -> bytes | bytearray:
+    """The whole body, at most `limit` bytes.
+
+    A Content-Length over the limit is refused before a byte is read; a chunked body when the count passes it.
+    Raises BodyTooLarge, BodyStalled, ClientGone.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise BodyTooLarge
+    body = bytearray()
+    more = True
+    while more:
+        try:
+            async with asyncio.timeout(idle_seconds):
+                message = await request.receive()
+        except TimeoutError as timeout:
+            raise BodyStalled from timeout
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > limit:
+            raise BodyTooLarge
+    return body
+
+
+class RefusalResponse(Response):
+    """An answer to a request whose body was not read to its end.
+
+    A small body is read and dropped, and the connection lives on. With a large one, closing the socket on
+    unread bytes would make the kernel send a reset, which can destroy the answer before the client reads it. So
+    the answer goes out complete, then the body is drained for a bounded time and size, and only then is the
+    connection closed.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if _is_small(Request(scope)) and await _drain(receive):
+            await super().__call__(scope, receive, send)
+            return
+        headers = [*self.raw_headers, (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": bytes(self.body), "more_body": True})
+        await _drain(receive)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _is_small(request: Request) -> bool:
+    if "transfer-encoding" in request.headers:
+        return False
+    declared = request.headers.get("content-length", "0")
+    return declared.isdecimal() and int(declared) <= SMALL_BYTES
+
+
+async def _drain(receive: Receive) -> bool:
+    """Drops the rest of a body; whether its end was reached in time."""
+    drained = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while drained <= DRAIN_BYTES:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return True
+                drained += len(message.get("body", b""))
+    return False

@@ -1,0 +1,186 @@
+"""Execution environments: for each function a few processes that serve one event at a time, as on Lambda."""
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal, TypeVar
+
+from server.environment import Code, serve
+from server.template import REGION, Function
+from server.worker_process import Bytes, Worker, WorkerCrashed, WorkerTimeout
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+# For each function, so that many slow transcriptions cannot keep out heartbeats.
+MAX_ENVIRONMENTS = 16
+# A new process costs more than this wait for a busy one, so a burst of quick calls shares a few of them.
+PATIENCE_SECONDS = 0.05
+# The function's own deadline comes after the request's budget, as on Lambda; the kill comes after both.
+DEADLINE_SLACK_SECONDS = 1.5
+KILL_SLACK_SECONDS = 2.0
+
+
+class FunctionFailed(Exception):
+    """The handler raised, or its process ended. The message is the handler's; it is logged, never answered."""
+
+
+class FunctionTimedOut(Exception):
+    """The handler did not answer before its deadline; its process was killed."""
+
+
+class Environments:
+    """Every function's environments. Each is its own process with its own variables, so that what a function
+    caches, and what it forgot to declare, shows here as it would on Lambda."""
+
+    def __init__(self, functions: Mapping[str, Function], budget_seconds: float) -> None:
+        self._seconds = budget_seconds + DEADLINE_SLACK_SECONDS
+        self._threads = ThreadPoolExecutor(len(functions) * MAX_ENVIRONMENTS, thread_name_prefix="invoke")
+        self._pools = {name: _Pool(_code(function), self._threads) for name, function in functions.items()}
+
+    async def invoke(
+        self,
+        function: str,
+        event: dict[str, Any],
+        request_id: str,
+        *,
+        body: Bytes = b"",
+        encoding: Literal["base64", "text", "none"] = "none",
+    ) -> Any:
+        """The handler's answer to an event. `body` becomes `event["body"]` inside the environment, base64 or text,
+        so that a large one is neither copied nor encoded in this process.
+
+        Raises FunctionFailed, FunctionTimedOut.
+        """
+        call = {"event": event, "request_id": request_id, "seconds": self._seconds, "body": encoding}
+        head = json.dumps(call).encode()
+        try:
+            status, answer = await self._pools[function].exchange(
+                head, body, self._seconds + KILL_SLACK_SECONDS
+            )
+        except WorkerTimeout as timeout:
+            logger.error("%s: killed at its deadline, request %s", function, request_id)
+            raise FunctionTimedOut from timeout
+        except WorkerCrashed as crash:
+            logger.error("%s: its process ended, request %s", function, request_id)
+            raise FunctionFailed("the process ended") from crash
+        failure = json.loads(status).get("error")
+        if failure is not None:
+            raise FunctionFailed(failure)
+        return json.loads(bytes(answer))
+
+    async def start(self, function: str) -> None:
+        """Makes one environment ready before the first call."""
+        await self._pools[function].warm()
+
+    def stop(self) -> None:
+        """Ends every environment."""
+        for pool in self._pools.values():
+            pool.stop()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _code(function: Function) -> Code:
+    # What this process was started with wins over the template, but only for variables that the template declares.
+    declared = {key: os.environ.get(key, value) for key, value in function.environment.items()}
+    return Code(
+        name=function.name,
+        arn=function.arn,
+        directory=function.code,
+        handler=function.handler,
+        memory_mb=function.memory_mb,
+        variables={
+            **declared,
+            "AWS_REGION": REGION,
+            "AWS_LAMBDA_FUNCTION_NAME": function.name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "LAMBDA_TASK_ROOT": str(function.code),
+        },
+    )
+
+
+class _Pool:
+    """One function's environments: the last one used is the first one picked, so sequential callers stay on a
+    warm process; grown on demand; a caller waits when all are busy."""
+
+    def __init__(self, code: Code, threads: ThreadPoolExecutor) -> None:
+        self._code = code
+        self._threads = threads
+        self._idle: list[Worker] = []
+        self._alive: set[Worker] = set()
+        self._starting = 0
+        self._changed = asyncio.Condition()
+
+    async def exchange(self, head: bytes, body: Bytes, timeout_seconds: float) -> tuple[bytes, bytearray]:
+        """One event and its answer. Raises WorkerCrashed, WorkerTimeout."""
+        worker = await self._acquire()
+        try:
+            answer = await self._in_thread(worker.exchange, head, body, timeout_seconds)
+        except (WorkerCrashed, WorkerTimeout):
+            await self._forget(worker)
+            raise
+        await self._release(worker)
+        return answer
+
+    async def warm(self) -> None:
+        """Starts an environment if there is none."""
+        await self._release(await self._acquire())
+
+    def stop(self) -> None:
+        """Ends all of them; one that is in the middle of an event is killed."""
+        for worker in self._alive:
+            worker.stop(kill=True)
+        self._alive.clear()
+        self._idle.clear()
+
+    async def _acquire(self) -> Worker:
+        async with self._changed:
+            if not self._idle and len(self._alive) + self._starting > 0:
+                await self._wait_for_idle(PATIENCE_SECONDS)
+            while not self._idle and len(self._alive) + self._starting >= MAX_ENVIRONMENTS:
+                await self._changed.wait()
+            while self._idle:
+                worker = self._idle.pop()
+                if worker.is_alive():
+                    return worker
+                self._alive.discard(worker)
+                worker.stop()
+            self._starting += 1
+        try:
+            worker = await self._in_thread(_start, self._code)
+            self._alive.add(worker)
+            return worker
+        finally:
+            async with self._changed:
+                self._starting -= 1
+                self._changed.notify_all()
+
+    async def _wait_for_idle(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait_for(lambda: bool(self._idle))
+        except TimeoutError:
+            return
+
+    async def _release(self, worker: Worker) -> None:
+        async with self._changed:
+            self._idle.append(worker)
+            self._changed.notify_all()
+
+    async def _forget(self, worker: Worker) -> None:
+        async with self._changed:
+            self._alive.discard(worker)
+            self._changed.notify_all()
+
+    async def _in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _start(code: Code) -> Worker:
+    worker = Worker(serve, code)
+    worker.wait_until_ready()
+    return worker

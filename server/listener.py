@@ -1,0 +1,82 @@
+"""uvicorn with the settings that every HTTP server of this project runs under."""
+
+import argparse
+import asyncio
+import socket
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HOST = "127.0.0.1"
+# A connection that has not sent a complete request head by then is closed.
+HEAD_SECONDS = 20.0
+MAX_HEAD_BYTES = 64 * 1024
+KEEP_ALIVE_SECONDS = 75
+SHUTDOWN_SECONDS = 10
+
+
+class _ImpatientProtocol(H11Protocol):
+    """uvicorn limits an idle connection only after its first answer; this limits the wait for a head too."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._close_if_silent)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+        super().connection_lost(exc)
+
+    def _close_if_silent(self) -> None:
+        if self.cycle is None:
+            self.transport.close()
+
+
+class PortInUse(Exception):
+    """Another program listens on the port."""
+
+
+def bind(port: int, host: str = HOST) -> socket.socket:
+    """A socket bound to the port (0: any free one). Raises PortInUse."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise PortInUse(f"Port {port} on {host} cannot be used: {error.strerror}.") from error
+    return listener
+
+
+def add_arguments(parser: argparse.ArgumentParser, port: int) -> None:
+    """`--port` for people; `--fd` and `--lifeline` for a parent process."""
+    parser.add_argument("--port", type=int, default=port)
+    parser.add_argument("--fd", type=int, help="a bound socket, inherited, in place of --port")
+    parser.add_argument("--lifeline", action="store_true", help="end when standard input ends")
+
+
+def listener_of(arguments: argparse.Namespace) -> socket.socket:
+    """The socket that the arguments name. Raises PortInUse."""
+    return bind(arguments.port) if arguments.fd is None else socket.socket(fileno=arguments.fd)
+
+
+def serve(app: ASGIApp, listener: socket.socket) -> None:
+    """Serves until SIGTERM or SIGINT; requests in flight get SHUTDOWN_SECONDS to finish."""
+    config = uvicorn.Config(
+        app,
+        http=_ImpatientProtocol,
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+    )
+    uvicorn.Server(config).run(sockets=[listener])

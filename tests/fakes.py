@@ -1,0 +1,144 @@
+"""Small hand-written stand-ins for the store and the provider client, for unit tests of the use cases."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway.deployments import Deployment, Model
+from gateway.keys import Caller
+from gateway.provider_client import Answer, ProviderFailure
+from gateway.providers import Provider
+
+ALICE = Caller("alice", "key_alice")
+BOB = Caller("bob", "key_bob")
+
+
+def deployment(
+    name: str = "home", *, owner: str = "alice", features: Sequence[str] = (), **changes: Any
+) -> Deployment:
+    """A deployment of the model `m` that is online at second 0."""
+    made = Deployment(
+        owner=owner,
+        provider=name,
+        version="1",
+        service="asr",
+        base_url=f"https://{name}.example/v1",
+        model=Model("m", "Served/M", tuple(features)),
+        access="authenticated",
+    )
+    return replace(made, **changes)
+
+
+def answer(body: Any, status: int = 200, retry_after: float | None = None) -> Answer:
+    """An HTTP answer with a JSON body."""
+    return Answer(status, json.dumps(body).encode(), "application/json", retry_after)
+
+
+@dataclass
+class FakeClock:
+    """Seconds that pass only when told to."""
+
+    seconds: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class FakeProviderClient:
+    """Answers by provider name; a value may be an Answer, a ProviderFailure, a list of them in turn, or a function
+    of the request."""
+
+    answers: dict[str, Any]
+    requests: list[dict[str, Any]] = field(default_factory=list)
+
+    def transcribe(self, base_url: str, **request: Any) -> Answer:
+        name = base_url.removeprefix("https://").partition(".")[0]
+        self.requests.append({"provider": name, **request})
+        reply = self.answers[name]
+        if isinstance(reply, list):
+            reply = reply.pop(0)
+        if callable(reply):
+            reply = reply(request)
+        if isinstance(reply, ProviderFailure):
+            raise reply
+        assert isinstance(reply, Answer)
+        return reply
+
+    @property
+    def asked(self) -> list[str]:
+        return [request["provider"] for request in self.requests]
+
+
+@dataclass
+class FakeCatalog:
+    """Deployments by model, as the store would return them for any caller."""
+
+    found: list[Deployment]
+
+    def deployments(self, model: str, user_id: str) -> list[Deployment]:
+        asked = model.strip().lower()
+        return [
+            each
+            for each in self.found
+            if asked in (each.model.slug, each.model.served_id.lower()) and each.allows(user_id)
+        ]
+
+    def listing(self, user_id: str) -> list[Deployment]:
+        return [each for each in self.found if each.allows(user_id)]
+
+
+@dataclass
+class FakeProviders:
+    """Providers in memory, with the store's conditions: a change made from an outdated read is refused."""
+
+    kept: dict[tuple[str, str], Provider] = field(default_factory=dict)
+    publications: int = 0
+    interfere: Callable[[], None] = lambda: None
+
+    def provider(self, owner: str, name: str) -> Provider | None:
+        return self.kept.get((owner, name))
+
+    def owned(self, owner: str) -> list[Provider]:
+        return [each for (whose, _), each in sorted(self.kept.items()) if whose == owner]
+
+    def beat(self, owner: str, name: str, now: float, *, create: bool = False) -> bool:
+        known = self.kept.get((owner, name))
+        if known is None and not create:
+            return False
+        self.kept[owner, name] = replace(known or Provider(owner, name), last_seen_at=now)
+        return True
+
+    def save_meta(self, provider: Provider) -> bool:
+        known = self.kept[provider.owner, provider.name]
+        if known.revision != provider.revision:
+            return False
+        self.kept[provider.owner, provider.name] = replace(
+            known,
+            public_url=provider.public_url,
+            policies=provider.policies,
+            errors=provider.errors,
+            revision=known.revision + 1,
+        )
+        return True
+
+    def publish(self, provider: Provider) -> bool:
+        self.interfere()
+        known = self.kept[provider.owner, provider.name]
+        if known.version != provider.version:
+            return False
+        self.publications += 1
+        self.kept[provider.owner, provider.name] = replace(
+            known,
+            version=str(self.publications),
+            document=provider.document,
+            credentials=provider.credentials,
+            uploaded_at=provider.uploaded_at,
+            published_url=provider.public_url,
+            published_policies=provider.policies,
+        )
+        return True
+
+    def delete(self, owner: str, name: str) -> bool:
+        return self.kept.pop((owner, name), None) is not None

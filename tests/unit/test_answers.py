@@ -1,0 +1,149 @@
+import json
+from typing import Any
+
+import pytest
+
+from gateway import answers
+from gateway.answers import Transcript, UnusableAnswerError
+from gateway.usage import MEASURED, UNKNOWN, Duration
+
+TEN = Duration(9.2, MEASURED)
+WORD = {"word": "hi", "start": 0, "end": 0.5}
+SEGMENT = {"id": 0, "start": 0.0, "end": 1.5, "text": "hi"}
+
+
+def read(answer: Any, seconds: float | None = 10.0) -> Transcript:
+    return answers.read(json.dumps(answer).encode(), seconds)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b'"text"', b"null", b"\xff\xfe", b"[" * 100_000, b'{"text"']
+)
+def test_a_body_that_is_no_json_object_is_not_an_answer(body: bytes) -> None:
+    with pytest.raises(UnusableAnswerError) as unusable:
+        answers.read(body, 1.0)
+    assert unusable.value.kind == "not_json"
+
+
+@pytest.mark.parametrize("answer", [{}, {"text": None}, {"text": 1}, {"error": {"message": "no"}}])
+def test_an_answer_without_text_is_unusable(answer: dict[str, Any]) -> None:
+    with pytest.raises(UnusableAnswerError) as unusable:
+        read(answer)
+    assert unusable.value.kind == "no_text"
+
+
+def test_silence_is_an_answer() -> None:
+    assert read({"text": ""}).text == ""
+
+
+def test_utf8_is_read_whatever_else_is_claimed_and_a_byte_order_mark_is_no_text() -> None:
+    assert answers.read('\ufeff{"text": "\u00fc\u4f60"}'.encode(), None).text == "\u00fc\u4f60"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"start": -0.1},
+        {"start": 2, "end": 1},
+        {"end": 11.1},
+        {"start": "0"},
+        {"start": None},
+        {"start": True},
+        {"end": 10**400},
+    ],
+)
+def test_timings_that_cannot_be_true_take_their_list_with_them(entry: dict[str, Any]) -> None:
+    transcript = read({"text": "hi", "words": [WORD, WORD | entry], "segments": [SEGMENT | entry]})
+    assert (transcript.words, transcript.segments) == (None, None)
+    assert transcript.faults == ("segments", "words")
+
+
+def test_a_timing_may_end_up_to_a_second_after_the_audio() -> None:
+    assert read({"text": "hi", "words": [WORD | {"end": 11.0}]}).words is not None
+
+
+def test_not_a_number_in_a_timing_is_no_timing() -> None:
+    body = b'{"text": "hi", "words": [{"word": "hi", "start": 0, "end": NaN}]}'
+    assert answers.read(body, 1.0).faults == ("words",)
+
+
+def test_unknown_keys_of_segments_are_kept_and_a_missing_id_is_the_place_in_the_list() -> None:
+    segment = {"start": 0, "end": 1, "text": "hi", "avg_logprob": -0.2, "no_speech_prob": 0.01}
+    assert read({"text": "hi", "segments": [segment]}).segments == [segment | {"id": 0}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        ({"usage": {"seconds": 3}, "duration": 9}, 3.0),
+        ({"usage": {"type": "tokens"}, "duration": 9.5}, 9.5),
+        ({"duration": "9.5"}, 9.5),
+        ({"duration": 0}, 0.0),
+        ({"duration": -1}, None),
+        ({"duration": True}, None),
+        ({"duration": "soon"}, None),
+        ({"usage": [], "duration": None}, None),
+        ({}, None),
+    ],
+)
+def test_the_reported_duration_is_usage_then_duration_and_a_number(
+    answer: dict[str, Any], seconds: float | None
+) -> None:
+    assert read({"text": ""} | answer).reported_seconds == seconds
+
+
+def test_json_is_exactly_text_and_usage() -> None:
+    assert answers.render_json(Transcript("hi"), TEN) == {
+        "text": "hi",
+        "usage": {"type": "duration", "seconds": 10},
+    }
+
+
+def test_usage_is_left_out_when_the_duration_is_unknown() -> None:
+    assert answers.render_json(Transcript("hi"), Duration(None, UNKNOWN)) == {"text": "hi"}
+
+
+def test_verbose_json_holds_what_was_asked_of_what_was_said() -> None:
+    transcript = read({"text": "hi", "language": "en", "words": [WORD], "segments": [SEGMENT]})
+    assert answers.render_verbose(transcript, TEN, ("word",)) == {
+        "task": "transcribe",
+        "language": "en",
+        "duration": 9.2,
+        "text": "hi",
+        "words": [WORD],
+        "usage": {"type": "duration", "seconds": 10},
+    }
+    assert "words" not in answers.render_verbose(transcript, TEN, ("segment",))
+
+
+def test_a_language_that_was_not_said_is_left_out() -> None:
+    assert "language" not in answers.render_verbose(read({"text": ""}), TEN, ("segment",))
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "https://10.0.0.7:8000/v1",
+        "10.0.0.7",
+        "fe80::1",
+        "gpu-box.lan",
+        "talk-with-mum.mp3",
+        "sk-live-0123456789abcdef",
+        "hf_abcdefghijklmnop",
+        "/srv/models/whisper",
+        "a" * 40,
+    ],
+)
+def test_a_refusal_is_passed_on_without_addresses_keys_or_names(secret: str) -> None:
+    body = json.dumps({"error": {"message": f"cannot\nread {secret} today"}}).encode()
+    message = answers.refusal_message(body)
+    assert message is not None
+    assert secret not in message
+    assert message.startswith("cannot read")
+
+
+def test_a_refusal_is_short_and_one_line() -> None:
+    message = answers.refusal_message(json.dumps({"detail": "no \x00\n" * 1000}).encode())
+    assert message is not None
+    assert len(message) <= 200
+    assert message.isprintable()

@@ -1,0 +1,46 @@
+import pytest
+
+from gateway import media
+from gateway.audio import Audio
+from gateway.errors import UnsupportedMediaType
+
+UNKNOWN = Audio(None, None, None, None)
+MP3 = Audio("mp3", "mp3", 1.0, True)
+MUTE = Audio("mp4", None, None, False)
+ACCEPTED = [
+    *(
+        f"audio/{name}"
+        for name in ("wav", "x-wav", "wave", "vnd.wave", "mpeg", "mp3", "mpga", "mp4", "m4a", "x-m4a")
+    ),
+    *(f"audio/{name}" for name in ("aac", "flac", "x-flac", "ogg", "opus", "vorbis", "webm")),
+    *("video/mp4", "video/webm", "video/ogg", "application/ogg", "application/mp4"),
+]
+
+
+@pytest.mark.parametrize("label", ACCEPTED)
+def test_a_file_with_an_audio_label_is_accepted_though_its_bytes_are_unknown(label: str) -> None:
+    extension, media_type = media.admit(label, UNKNOWN)
+    assert media_type == f"audio/{ {'mp3': 'mpeg', 'm4a': 'mp4'}.get(extension, extension) }"
+
+
+@pytest.mark.parametrize("label", [None, "application/octet-stream", "audio/3gpp", "audio/x-unheard-of"])
+def test_an_unsure_label_leaves_it_to_the_bytes(label: str | None) -> None:
+    assert media.admit(label, MP3) == ("mp3", "audio/mpeg")
+    with pytest.raises(UnsupportedMediaType):
+        media.admit(label, UNKNOWN)
+
+
+@pytest.mark.parametrize("label", ["text/plain", "application/pdf", "video/quicktime", "image/png", "audio"])
+def test_any_other_label_is_refused_whatever_the_bytes(label: str) -> None:
+    with pytest.raises(UnsupportedMediaType):
+        media.admit(label, MP3)
+
+
+def test_what_the_bytes_are_wins_over_the_label() -> None:
+    assert media.admit("audio/wav", MP3) == ("mp3", "audio/mpeg")
+
+
+@pytest.mark.parametrize("label", ["video/mp4", "application/octet-stream"])
+def test_a_container_without_an_audio_track_is_refused(label: str) -> None:
+    with pytest.raises(UnsupportedMediaType):
+        media.admit(label, MUTE)

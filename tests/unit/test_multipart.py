@@ -1,0 +1,118 @@
+import pytest
+
+from gateway import multipart
+from gateway.errors import InvalidRequest
+
+CONTENT_TYPE = "multipart/form-data; boundary=frontier"
+
+
+def form(*parts: bytes, end: bytes = b"--frontier--\r\n") -> bytes:
+    return b"".join(b"--frontier\r\n" + part + b"\r\n" for part in parts) + end
+
+
+def field(name: str, value: bytes) -> bytes:
+    return b'Content-Disposition: form-data; name="' + name.encode() + b'"\r\n\r\n' + value
+
+
+def audio(content: bytes, headers: bytes = b'; filename="a.wav"\r\nContent-Type: audio/x-wav') -> bytes:
+    return b'Content-Disposition: form-data; name="file"' + headers + b"\r\n\r\n" + content
+
+
+def test_fields_and_file_are_read_in_the_order_they_were_sent() -> None:
+    parts = multipart.read(CONTENT_TYPE, form(field("model", b"m"), audio(b"RIFF"), field("prompt", b"p")))
+    assert [(part.name, bytes(part.content), part.media_type) for part in parts] == [
+        ("model", b"m", None),
+        ("file", b"RIFF", "audio/x-wav"),
+        ("prompt", b"p", None),
+    ]
+
+
+def test_the_audio_is_a_view_into_the_body_and_not_a_copy() -> None:
+    body = form(audio(b"x" * 1000))
+    assert multipart.read(CONTENT_TYPE, body)[0].content.obj is body
+
+
+@pytest.mark.parametrize(
+    "lookalike",
+    [
+        b"\r\n--frontierX",
+        b"--frontier",
+        b"\r\n--frontie",
+        b"\n--frontier\r\n",
+        b"\r\n--frontier \t x\r\n",
+        b"\r\n--frontier-",
+    ],
+)
+def test_audio_that_contains_something_like_a_delimiter_is_kept_whole(lookalike: bytes) -> None:
+    content = b"before" + lookalike + b"after"
+    assert bytes(multipart.read(CONTENT_TYPE, form(audio(content)))[0].content) == content
+
+
+def test_white_space_after_a_delimiter_a_preamble_and_an_epilogue_are_no_content() -> None:
+    body = b"preamble\r\n--frontier \t\r\n" + field("a", b"1") + b"\r\n--frontier--\r\nepilogue --frontier"
+    assert [bytes(part.content) for part in multipart.read(CONTENT_TYPE, body)] == [b"1"]
+
+
+def test_a_quoted_boundary_with_a_charset_beside_it_is_understood() -> None:
+    content_type = 'Multipart/Form-Data; charset=utf-8; boundary="frontier"'
+    assert multipart.is_multipart(content_type)
+    assert len(multipart.read(content_type, form(field("a", b"1")))) == 1
+
+
+def test_a_file_without_a_filename_is_still_the_file() -> None:
+    (part,) = multipart.read(CONTENT_TYPE, form(audio(b"x", headers=b"")))
+    assert (part.name, part.media_type) == ("file", None)
+
+
+def test_a_part_may_be_empty() -> None:
+    assert multipart.read(CONTENT_TYPE, form(audio(b"")))[0].content.nbytes == 0
+
+
+@pytest.mark.parametrize(
+    "filename",
+    [
+        b'a"; name="model',
+        b'a\\"; name=model',
+        b"%0D%0AX-Injected: 1",
+        "sprache-\u00fc.wav".encode(),
+        b"\xff\xfe",
+    ],
+)
+def test_a_filename_cannot_rename_the_part(filename: bytes) -> None:
+    body = form(b'Content-Disposition: form-data; name="file"; filename="' + filename + b'"\r\n\r\nx')
+    try:
+        (part,) = multipart.read(CONTENT_TYPE, body)
+    except InvalidRequest:
+        return
+    assert part.name == "file"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", form(field("a", b"1"))),
+        ("multipart/form-data; boundary=", form(field("a", b"1"))),
+        ("multipart/form-data; boundary=" + "x" * 71, form(field("a", b"1"))),
+        ("multipart/form-data; boundary=other", form(field("a", b"1"))),
+        (CONTENT_TYPE, form(field("a", b"1"), end=b"")),
+        (CONTENT_TYPE, form(field("a", b"1"))[:-8]),
+        (CONTENT_TYPE, form(b"Content-Disposition: form-data\r\n\r\nx")),
+        (CONTENT_TYPE, form(b'Content-Disposition: form-data; name=""\r\n\r\nx')),
+        (CONTENT_TYPE, form(b'Content-Disposition: attachment; name="a"\r\n\r\nx')),
+        (CONTENT_TYPE, form(b"no headers at all")),
+        (CONTENT_TYPE, form(b"\r\nonly content")),
+        (CONTENT_TYPE, form(b"X: " + b"y" * 20_000 + b"\r\n\r\nx")),
+        (CONTENT_TYPE, form(*[field("a", b"1")] * (multipart.MOST_PARTS + 1))),
+        (CONTENT_TYPE, form(*[field("a", b"")] * 10_000)),
+    ],
+)
+def test_a_broken_form_is_refused(content_type: str, body: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        multipart.read(content_type, body)
+
+
+def test_text_that_is_not_utf8_is_refused_naming_the_field() -> None:
+    (part,) = multipart.read(CONTENT_TYPE, form(field("prompt", b"\xff")))
+    with pytest.raises(InvalidRequest) as refused:
+        part.text()
+    assert refused.value.param == "prompt"

@@ -1,0 +1,270 @@
+import json
+import wave
+from collections.abc import Sequence
+from dataclasses import replace
+from io import BytesIO
+from typing import Any
+
+import pytest
+
+from gateway import transcription
+from gateway.errors import (
+    GatewayError,
+    InvalidRequest,
+    MissingFile,
+    NoProvider,
+    NotFound,
+    UnsupportedMediaType,
+    UpstreamError,
+)
+from gateway.keys import Caller
+from gateway.multipart import Part
+from gateway.provider_client import ProviderFailure
+from gateway.settings import TranscribeSettings
+from gateway.transcription import Call, Gateway, Reply
+from gateway.usage import Record
+from tests.fakes import ALICE, BOB, FakeCatalog, FakeClock, FakeProviderClient, answer, deployment
+
+SETTINGS = TranscribeSettings.read({})
+WORDS = [{"word": "hi", "start": 0, "end": 0.5}]
+
+
+def wav(seconds: float = 2.5) -> bytes:
+    file = BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(16_000)
+        writer.writeframes(bytes(int(seconds * 32_000)))
+    return file.getvalue()
+
+
+def form(*fields: tuple[str, str], file: bytes | None = None, label: str | None = "audio/wav") -> list[Part]:
+    parts = [Part(name, None, memoryview(value.encode())) for name, value in fields]
+    return [*parts, Part("file", label, memoryview(wav() if file is None else file))]
+
+
+MODEL = ("model", "M")
+VERBOSE = ("response_format", "verbose_json")
+
+
+class World:
+    """A gateway whose store and providers are fakes."""
+
+    def __init__(self, *deployments: Any, now: float = 0.0, **answers: Any) -> None:
+        self.records: list[Record] = []
+        self.client = FakeProviderClient(answers)
+        self.clock = FakeClock()
+        found = list(deployments) or [deployment(name, features=["timestamps"]) for name in answers]
+        self.gateway = Gateway(
+            settings=SETTINGS,
+            catalog=FakeCatalog(found),
+            client=self.client,  # type: ignore[arg-type]
+            open_upload=lambda caller: lambda file_id: (memoryview(wav()), "audio/wav"),
+            decrypt=lambda _: None,
+            save=self.records.append,
+            now=lambda: now,
+            clock=self.clock,
+        )
+
+    def run(self, parts: Sequence[Part], caller: Caller = ALICE) -> Reply:
+        return transcription.run(Call(caller, "r1", 0.0, self.clock() + 30), lambda: parts, self.gateway)
+
+    def fail(self, parts: Sequence[Part], caller: Caller = ALICE) -> GatewayError:
+        with pytest.raises(GatewayError) as error:
+            self.run(parts, caller)
+        return error.value
+
+    @property
+    def record(self) -> Record:
+        (record,) = self.records
+        return record
+
+
+def test_a_transcript_is_text_and_the_seconds_that_are_billed() -> None:
+    world = World(home=answer({"text": "hi", "duration": 2.5}))
+    reply = world.run(form(MODEL))
+    assert json.loads(reply.body) == {"text": "hi", "usage": {"type": "duration", "seconds": 3}}
+    assert reply.headers == {"x-provider": "alice/home", "x-attempts": "1"}
+
+
+def test_the_record_of_a_success_says_who_served_what() -> None:
+    world = World(home=answer({"text": "hi", "language": "de"}))
+    world.run(form(MODEL))
+    record = world.record
+    assert (record.model, record.provider, record.service, record.format) == ("m", "alice/home", "asr", "wav")
+    assert (record.bytes, record.duration.seconds, record.duration.source) == (len(wav()), 2.5, "measured")
+    assert (record.billed_seconds, record.http_status, record.error_type) == (3, 200, None)
+    assert (record.requested_format, record.returned_format, record.language) == ("json", "json", "de")
+
+
+def test_verbose_json_is_real_timings_and_the_exact_measured_duration() -> None:
+    world = World(home=answer({"text": "hi", "words": WORDS, "duration": 99}))
+    reply = world.run(form(MODEL, VERBOSE, ("timestamp_granularities[]", "word")))
+    assert json.loads(reply.body) == {
+        "task": "transcribe",
+        "duration": 2.5,
+        "text": "hi",
+        "words": WORDS,
+        "usage": {"type": "duration", "seconds": 3},
+    }
+    assert world.record.duration.provider_seconds == 99
+
+
+def test_a_verbose_request_is_downgraded_when_no_deployment_declares_timestamps() -> None:
+    world = World(deployment("home"), home=answer({"text": "hi", "words": WORDS}))
+    reply = world.run(form(MODEL, VERBOSE))
+    assert json.loads(reply.body) == {"text": "hi", "usage": {"type": "duration", "seconds": 3}}
+    assert reply.headers["x-downgraded-response-format"] == "json"
+    assert (world.record.requested_format, world.record.returned_format) == ("verbose_json", "json")
+
+
+def test_impossible_timings_are_left_out_and_noted() -> None:
+    world = World(
+        home=answer({"text": "hi", "words": WORDS, "segments": [{"start": 0, "end": 60, "text": "hi"}]})
+    )
+    reply = world.run(form(MODEL, VERBOSE))
+    assert "segments" not in json.loads(reply.body)
+    assert world.record.faults == ("segments",)
+
+
+def test_silence_is_a_success() -> None:
+    assert json.loads(World(home=answer({"text": ""})).run(form(MODEL)).body)["text"] == ""
+
+
+def test_the_providers_duration_counts_when_the_audio_cannot_be_measured() -> None:
+    world = World(home=answer({"text": "hi", "duration": 7.2}))
+    assert json.loads(world.run(form(MODEL, file=b"?" * 100)).body)["usage"]["seconds"] == 8
+    assert world.record.duration.source == "provider"
+
+
+def test_an_unknown_duration_leaves_usage_out() -> None:
+    world = World(home=answer({"text": "hi"}))
+    assert json.loads(world.run(form(MODEL, file=b"?" * 100)).body) == {"text": "hi"}
+    assert (world.record.duration.seconds, world.record.billed_seconds) == (None, 0)
+
+
+def test_a_served_id_is_a_name_of_the_model_too() -> None:
+    world = World(home=answer({"text": "hi"}))
+    world.run(form(("model", " served/m ")))
+    assert world.record.model == "m"
+    assert dict(world.client.requests[0]["fields"])["model"] == "Served/M"
+
+
+def test_no_provider_names_up_to_five_models_that_this_caller_can_call() -> None:
+    found = [
+        replace(deployment(f"p{n}"), model=replace(deployment().model, slug=f"model-{n}", served_id="x"))
+        for n in range(7)
+    ]
+    error = World(*found).fail(form(MODEL))
+    assert isinstance(error, NoProvider)
+    assert error.message.count("model-") == 5
+
+
+@pytest.mark.parametrize(
+    "unusable",
+    [
+        deployment("home", access="private"),
+        deployment("home", access="restricted", allowed_users=("carol",)),
+        deployment("home", last_seen_at=-121.0),
+        deployment("home", base_url="http://home.example"),
+        deployment("home", base_url="https://10.0.0.7"),
+    ],
+)
+def test_what_a_caller_may_not_or_cannot_reach_does_not_exist(unusable: Any) -> None:
+    error = World(unusable, home=answer({"text": "hi"})).fail(form(MODEL), caller=BOB)
+    assert isinstance(error, NoProvider)
+    assert "No model is online for this key" in error.message
+
+
+def test_a_caller_who_wants_only_own_deployments_gets_no_others() -> None:
+    world = World(deployment("home"), home=answer({"text": "hi"}))
+    assert isinstance(world.fail(form(MODEL), caller=replace(BOB, preference="only_own")), NoProvider)
+
+
+@pytest.mark.parametrize(
+    ("parts", "error"),
+    [
+        ([], MissingFile),
+        (form(("language", "english"), file=b""), MissingFile),
+        (form(("language", "english"), label="text/plain"), UnsupportedMediaType),
+        (form(("model", "unknown"), ("language", "english")), InvalidRequest),
+        (form(("model", "unknown")), NoProvider),
+    ],
+)
+def test_the_first_failed_check_wins(parts: list[Part], error: type[GatewayError]) -> None:
+    assert type(World(home=answer({"text": "hi"})).fail(parts)) is error
+
+
+def test_every_failure_is_recorded_with_its_type_and_billed_nothing() -> None:
+    world = World(home=ProviderFailure("connect", ""))
+    error = world.fail(form(MODEL))
+    assert isinstance(error, UpstreamError)
+    record = world.record
+    assert (record.http_status, record.error_type, record.billed_seconds) == (502, "upstream_error", 0)
+    assert [(each.provider, each.outcome) for each in record.attempts] == [("alice/home", "connect")]
+    assert record.duration.seconds == 2.5
+
+
+def test_a_form_that_cannot_be_read_is_recorded_too() -> None:
+    world = World(home=answer({"text": "hi"}))
+
+    def broken() -> list[Part]:
+        raise InvalidRequest("broken")
+
+    with pytest.raises(InvalidRequest):
+        transcription.run(Call(ALICE, "r1", 0.0, 30.0), broken, world.gateway)
+    assert (world.record.error_type, world.record.http_status) == ("invalid_request_error", 400)
+
+
+def test_a_defect_is_recorded_as_ours() -> None:
+    world = World(home=lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        world.run(form(MODEL))
+    assert (world.record.error_type, world.record.http_status) == ("api_error", 500)
+
+
+def test_a_record_is_kept_before_the_caller_gets_the_answer() -> None:
+    world = World(home=answer({"text": "hi"}))
+
+    def lose(_: Record) -> None:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        transcription.run(
+            Call(ALICE, "r1", 0.0, world.clock() + 30), lambda: form(MODEL), replace(world.gateway, save=lose)
+        )
+
+
+@pytest.mark.parametrize("text", ["x" * 5_800_000, '"' * 3_200_000])
+def test_an_answer_too_large_for_a_reply_is_an_upstream_error_and_not_billed(text: str) -> None:
+    world = World(home=answer({"text": text}))
+    assert isinstance(world.fail(form(MODEL)), UpstreamError)
+    assert world.record.billed_seconds == 0
+
+
+def test_half_a_surrogate_pair_does_not_break_the_reply() -> None:
+    reply = World(home=answer({"text": "\ud800"})).run(form(MODEL))
+    assert json.loads(reply.body.encode())["text"] == "\ud800"
+
+
+def test_an_upload_is_transcribed_like_a_file() -> None:
+    world = World(home=answer({"text": "hi"}))
+    world.run([*form(MODEL, file=b""), Part("file_id", None, memoryview(b"file_1"))])
+    assert bytes(world.client.requests[0]["audio"]) == wav()
+
+
+def test_another_users_upload_is_not_found() -> None:
+    world = World(home=answer({"text": "hi"}))
+
+    def open_upload(_: Caller) -> Any:
+        def none(_: str) -> Any:
+            raise NotFound("No such upload.", param="file_id")
+
+        return none
+
+    parts = [*form(MODEL, file=b""), Part("file_id", None, memoryview(b"file_1"))]
+    with pytest.raises(NotFound):
+        transcription.run(
+            Call(ALICE, "r1", 0.0, 30.0), lambda: parts, replace(world.gateway, open_upload=open_upload)
+        )

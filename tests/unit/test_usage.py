@@ -1,0 +1,64 @@
+import pytest
+
+from gateway import usage
+from gateway.usage import Attempt, Duration, Record
+from tests.fakes import ALICE
+
+
+@pytest.mark.parametrize(
+    ("seconds", "billed"),
+    [(9.2, 10), (10.0, 10), (10.0000004, 10), (10.000001, 11), (0.01, 1), (None, None), (0.0, 0)],
+)
+def test_seconds_are_rounded_to_a_microsecond_then_up(seconds: float | None, billed: int | None) -> None:
+    assert Duration(seconds, usage.MEASURED).billed == billed
+
+
+def test_what_was_measured_counts_and_the_providers_word_only_without_it() -> None:
+    assert usage.settle(10.0, 10.5) == Duration(10.0, "measured")
+    assert usage.settle(None, 10.5) == Duration(10.5, "provider")
+    assert usage.settle(None, None) == Duration(None, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("reported", "kept"), [(111.0, None), (106.0, None), (106.01, 106.01), (93.9, 93.9), (94.1, None)]
+)
+def test_both_are_kept_when_they_differ_by_more_than_5_percent_and_a_second(
+    reported: float, kept: float | None
+) -> None:
+    if reported == 111.0:
+        assert usage.settle(110.0, reported).provider_seconds is None
+    else:
+        assert usage.settle(100.0, reported).provider_seconds == kept
+
+
+def record() -> Record:
+    return Record.begin(ALICE, "r1", 1_795_348_915.77)
+
+
+def test_only_a_success_is_billed() -> None:
+    item = record()
+    item.duration, item.http_status = Duration(9.2, usage.MEASURED), 200
+    assert item.billed_seconds == 10
+    item.http_status, item.error_type = 502, "upstream_error"
+    assert item.billed_seconds == 0
+
+
+def test_an_unknown_duration_is_null_and_bills_nothing() -> None:
+    item = record()
+    item.http_status = 200
+    stored = item.to_item(400)
+    assert (stored["seconds"], stored["seconds_source"], stored["billed_seconds"]) == (None, "unknown", 0)
+
+
+def test_a_stored_record_says_what_happened_and_when_it_may_be_forgotten() -> None:
+    item = record()
+    item.attempts = [Attempt("bob/gpu", "timeout", 812)]
+    stored = item.to_item(400)
+    assert stored["time"] == "2026-11-22T12:01:55.770Z"
+    assert stored["attempts"] == [{"provider": "bob/gpu", "outcome": "timeout", "milliseconds": 812}]
+    assert stored["expires_at"] == 1_795_348_915 + 400 * 86_400
+    assert usage.item_key(stored) == ("user#alice", "2026-11-22T12:01:55.770Z#r1")
+
+
+def test_the_same_request_has_the_same_key_however_often_it_is_written() -> None:
+    assert usage.item_key(record().to_item(1)) == usage.item_key(record().to_item(2))
