@@ -15,7 +15,6 @@ import trustme
 from functions.agents import app as agents
 from functions.transcribe import app as transcribe
 from functions.uploads import app as uploads_app
-from gateway import settings
 from gateway.errors import Conflict, InvalidRequest, NotFound, RateLimited
 from gateway.multipart import Part
 from gateway.store import aws
@@ -25,22 +24,11 @@ from local.embedded_aws import CREDENTIALS, EmbeddedAws, client_of, create_resou
 from server.environment import LambdaContext
 from server.listener import bind
 from server.template import Template
+from tests.integration.conftest import CACHED
 from tests.integration.uploads_client import EVENT, Client, call
 from tests.misbehaving_server import MisbehavingServer
 
-CACHES: tuple[Callable[..., Any], ...] = (
-    aws._session,
-    aws.client,
-    upload_store,
-    settings.upload_settings,
-    settings.catalog_settings,
-    settings.transcribe_settings,
-    agents.provider_store,
-    agents.credential_store,
-    transcribe.gateway,
-    transcribe.catalog_store,
-    transcribe.usage_store,
-)
+CACHES: tuple[Callable[..., Any], ...] = (*CACHED, transcribe.gateway)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +42,9 @@ def cloud() -> Iterator[Template]:
         for function in template.functions().values():
             for name, value in function.environment.items():
                 patch.setenv(name, value)
-        for name, value in (CREDENTIALS | {"AWS_ENDPOINT_URL": embedded.endpoint}).items():
+        for name, value in (
+            CREDENTIALS | {"AWS_ENDPOINT_URL": embedded.endpoint, "POWERTOOLS_METRICS_DISABLED": "true"}
+        ).items():
             patch.setenv(name, value)
         forget()
         yield template

@@ -20,7 +20,7 @@ _CONFIG = Config(
 
 
 @cache
-def _session() -> botocore.session.Session:
+def session() -> botocore.session.Session:
     return botocore.session.get_session()
 
 
@@ -28,7 +28,7 @@ def _session() -> botocore.session.Session:
 def client(service: str) -> Any:
     """A low-level client. botocore's own session: boto3's adds 80 of 370 ms of cold start and nothing used here
     (docs/decisions.md)."""
-    return _session().create_client(service, config=_CONFIG)
+    return session().create_client(service, config=_CONFIG)
 
 
 def error_code(error: Exception) -> str:
