@@ -38,6 +38,19 @@ def error_code(error: Exception) -> str:
     return ""
 
 
+def is_condition_failure(error: Exception) -> bool:
+    """Whether a single write was refused by its own condition."""
+    return error_code(error) == "ConditionalCheckFailedException"
+
+
+def cancelled_by_condition(error: Exception) -> bool:
+    """Whether a transaction was refused by a condition, and not by a conflict that another try may not meet."""
+    if error_code(error) != "TransactionCanceledException" or not isinstance(error, ClientError):
+        return False
+    reasons = error.response.get("CancellationReasons", [])
+    return any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons)
+
+
 def encode(item: Mapping[str, Any]) -> dict[str, Any]:
     """A plain mapping as DynamoDB wants it, in place of boto3's serializer, which costs an import of boto3.
     None is kept as NULL: an unknown duration is not an absent one. Raises TypeError for what DynamoDB cannot hold."""
@@ -82,12 +95,22 @@ def _decode(value: Mapping[str, Any]) -> Any:
     return inner
 
 
-def query(table: str, pk: str, *, prefix: str = "", consistent: bool = False) -> Iterator[dict[str, Any]]:
-    """All items of one partition whose sort key begins with `prefix`, page by page."""
+def query(
+    table: str,
+    pk: str,
+    *,
+    prefix: str = "",
+    between: tuple[str, str] | None = None,
+    consistent: bool = False,
+) -> Iterator[dict[str, Any]]:
+    """All items of one partition, those whose sort key begins with `prefix` or lies `between` two, page by page."""
     condition, values = "pk = :pk", {":pk": {"S": pk}}
     if prefix:
         condition += " AND begins_with(sk, :sk)"
         values[":sk"] = {"S": prefix}
+    if between:
+        condition += " AND sk BETWEEN :first AND :last"
+        values |= {":first": {"S": between[0]}, ":last": {"S": between[1]}}
     start: dict[str, Any] = {}
     while True:
         page = client("dynamodb").query(
