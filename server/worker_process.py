@@ -7,6 +7,7 @@ here the receiver allocates once and reads into place.
 
 import contextlib
 import multiprocessing
+import multiprocessing.connection
 import signal
 import socket
 import struct
@@ -94,8 +95,8 @@ class Worker:
         return self._process.pid
 
     def is_alive(self) -> bool:
-        """Whether the child still runs."""
-        return self._process.is_alive()
+        """Whether an idle child still runs. It has nothing to say, so a readable socket is the end of it."""
+        return not multiprocessing.connection.wait([self._connection], timeout=0)
 
     def wait_until_ready(self) -> None:
         """Waits for the child's first message. Raises WorkerCrashed or WorkerTimeout."""

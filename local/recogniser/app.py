@@ -64,7 +64,7 @@ def new_app(size: int | None = None) -> Starlette:
             Route("/healthz", _health, methods=["GET"]),
         ],
         lifespan=lifespan,
-        exception_handlers={HTTPException: _http_error},
+        exception_handlers={HTTPException: _http_error, Exception: _defect},
     )
 
 
@@ -94,7 +94,13 @@ def read_form(content_type: str, body: bytes) -> Form:
     """The fields of a multipart body. Raises BadRequest."""
     try:
         parts = MultipartDecoder(body, content_type).parts
-    except (NonMultipartContentTypeException, ImproperBodyPartContentException, KeyError, TypeError) as error:
+    except (
+        NonMultipartContentTypeException,
+        ImproperBodyPartContentException,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise BadRequest("The body is not well-formed multipart/form-data.") from error
     form = Form()
     for part in parts:
@@ -145,6 +151,10 @@ async def _health(_: Request) -> Response:
 async def _http_error(_: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     return _error(status, "No such route." if status == 404 else "Not allowed here.")
+
+
+async def _defect(_: Request, __: Exception) -> Response:
+    return _error(500, "The recogniser failed.", kind="server_error")
 
 
 def _error(

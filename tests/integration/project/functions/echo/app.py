@@ -21,7 +21,10 @@ def handler(event, context):
     if name == "exit":
         os._exit(7)
     if name == "sleep":
-        time.sleep(float(event["queryStringParameters"]["seconds"]))
+        query = event["queryStringParameters"]
+        if "marker" in query:
+            Path(query["marker"]).touch()
+        time.sleep(float(query["seconds"]))
     if name == "malformed":
         return "not a proxy answer"
     if name == "large":

@@ -1,0 +1,49 @@
+"""Fixtures that more than one test file uses: an AWS with the template's resources, and the whole local run."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from local.embedded_aws import CREDENTIALS, EmbeddedAws, client_of, create_resources
+from server.listener import bind
+from server.template import Template
+from tests.running import Gateway, start_gateway
+
+
+@dataclass(frozen=True)
+class TestAws:
+    """An AWS of this test session, and how a function's environment points to it."""
+
+    __test__ = False
+
+    endpoint: str
+    template: Template
+    client: Callable[[str], Any]
+
+    def environment(self, function: str) -> dict[str, str]:
+        """What a function's process would see, by the function's logical id."""
+        declared = self.template.functions()[function].environment
+        return {**declared, **CREDENTIALS, "AWS_ENDPOINT_URL": self.endpoint}
+
+
+@pytest.fixture(scope="session")
+def embedded_aws() -> Iterator[TestAws]:
+    """moto's server with the resources of template.yaml; tests share it, so each uses names of its own."""
+    server = EmbeddedAws(bind(0))
+    server.start()
+    template = Template(endpoint=server.endpoint)
+    client = client_of(server.endpoint)
+    create_resources(template, client)
+    yield TestAws(server.endpoint, template, client)
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """What `make run` starts, on free ports. It must end cleanly when it is told to."""
+    running = start_gateway(tmp_path_factory.mktemp("local-run"))
+    yield running
+    assert running.end() == 0
+    assert "Traceback" not in running.log.read_text()

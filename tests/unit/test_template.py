@@ -1,0 +1,99 @@
+"""The reader of template.yaml, on the project's own template and on a small one."""
+
+from pathlib import Path
+
+import pytest
+
+from server.template import Authorizer, EventSource, Template
+
+PROJECT = Path(__file__).parent.parent / "integration" / "project" / "template.yaml"
+
+
+@pytest.fixture
+def template() -> Template:
+    return Template(PROJECT, endpoint="http://127.0.0.1:1")
+
+
+def test_a_reference_to_a_table_is_its_name(template: Template) -> None:
+    assert template.functions()["EchoFunction"].environment["ITEMS_TABLE"] == "stt-gateway-local-ItemsTable"
+
+
+def test_a_reference_to_a_queue_is_its_url_at_the_embedded_aws(template: Template) -> None:
+    assert template.reference("ItemsQueue") == "http://127.0.0.1:1/123456789012/stt-gateway-local-ItemsQueue"
+
+
+def test_a_key_is_known_by_an_alias_because_key_ids_are_random(template: Template) -> None:
+    assert template.attribute("ItemsKey", "Arn").endswith(":alias/stt-gateway-local-ItemsKey")
+
+
+def test_a_bucket_name_is_lower_case(template: Template) -> None:
+    assert template.reference("ItemsBucket") == "stt-gateway-local-itemsbucket"
+
+
+def test_a_substitution_takes_parameters_and_pseudo_parameters_and_leaves_literals(
+    template: Template,
+) -> None:
+    greeting = template.functions()["EchoFunction"].environment["GREETING"]
+    assert greeting == "hello from us-east-1, ${literal}"
+
+
+def test_a_parameter_wins_over_its_default() -> None:
+    template = Template(PROJECT, parameters={"Greeting": "servus"})
+    assert template.functions()["EchoFunction"].environment["GREETING"].startswith("servus from")
+
+
+def test_a_condition_decides_a_value_and_a_resource(template: Template) -> None:
+    with_extra = Template(PROJECT, parameters={"Extra": "more"})
+    assert template.functions()["EchoFunction"].environment["OWN"] == "none"
+    assert with_extra.functions()["EchoFunction"].environment["OWN"] == "more"
+    assert [name for name, _ in template.resources("AWS::DynamoDB::Table")] == ["ItemsTable"]
+    assert [name for name, _ in with_extra.resources("AWS::DynamoDB::Table")] == ["ItemsTable", "ExtraTable"]
+
+
+def test_a_resource_that_names_itself_keeps_its_name() -> None:
+    template = Template(PROJECT, parameters={"Extra": "more"})
+    assert template.physical_name("ExtraTable") == "more"
+
+
+def test_globals_apply_to_a_function_and_its_own_settings_win(template: Template) -> None:
+    echo, gatekeeper = template.functions()["EchoFunction"], template.functions()["GatekeeperFunction"]
+    assert (echo.handler, echo.timeout_seconds, echo.memory_mb) == ("app.handler", 5.0, 256)
+    assert gatekeeper.memory_mb == 128
+    assert "OWN" not in gatekeeper.environment
+    assert echo.code == PROJECT.parent / "functions" / "echo"
+
+
+def test_routes_carry_method_path_and_whether_they_need_a_key(template: Template) -> None:
+    routes = {(route.method, route.path): route.authorized for route in template.routes()}
+    assert routes[("GET", "/v1/models/{id+}")] is True
+    assert routes[("GET", "/healthz")] is False
+
+
+def test_event_sources_name_the_resource_that_feeds_the_function(template: Template) -> None:
+    assert template.functions()["EchoFunction"].event_sources == (
+        EventSource("DynamoDB", "ItemsTable", 5),
+        EventSource("SQS", "ItemsQueue", 10),
+    )
+
+
+def test_the_api_tells_its_authorizer_binary_types_and_error_shapes(template: Template) -> None:
+    api = template.api()
+    assert api.authorizer == Authorizer("GatekeeperFunction", "Authorization", None)
+    assert api.binary_media_types == ("multipart/form-data",)
+    assert api.gateway_responses["UNAUTHORIZED"]["StatusCode"] == 401
+
+
+def test_an_unknown_reference_is_an_error_and_not_an_empty_name(template: Template) -> None:
+    with pytest.raises(KeyError):
+        template.reference("NoSuchThing")
+
+
+def test_every_function_of_the_gateway_has_a_handler_where_the_template_says() -> None:
+    for function in Template().functions().values():
+        module, _, _ = function.handler.partition(".")
+        assert (function.code / f"{module}.py").is_file()
+
+
+def test_every_variable_of_the_gateway_resolves_to_a_string() -> None:
+    for function in Template(endpoint="http://127.0.0.1:1").functions().values():
+        assert all(isinstance(value, str) for value in function.environment.values())
