@@ -16,9 +16,11 @@ from gateway.settings import transcribe_settings
 from gateway.store.catalog import catalog_store
 from gateway.store.credentials import credential_store
 from gateway.store.limits import limit_store
+from gateway.store.uploads import upload_store
 from gateway.store.usage import usage_store
 from gateway.transcription import Call, Gateway
 from gateway.transcription_request import OpenUpload
+from gateway.uploads import Uploads
 from gateway.usage import Record
 
 # Left of the function's time for rendering and the usage record (contract section 3, Time).
@@ -55,11 +57,8 @@ def gateway() -> Gateway:
     )
 
 
-def open_upload(_caller: Caller) -> OpenUpload:
-    def none(_file_id: str) -> tuple[memoryview, str | None]:
-        raise NotFound("No such upload.", param="file_id")
-
-    return none
+def open_upload(caller: Caller) -> OpenUpload:
+    return Uploads(caller.user_id, upload_store(), time.time()).open_file
 
 
 def save(record: Record) -> None:

@@ -7,7 +7,7 @@ import pytest
 from moto import mock_aws
 
 from gateway import settings
-from gateway.store import aws, catalog, credentials, keys, limits, providers, totals, usage
+from gateway.store import aws, catalog, credentials, keys, limits, providers, totals, uploads, usage
 from local.embedded_aws import CREDENTIALS, create_resources
 from server.template import Template
 
@@ -20,9 +20,11 @@ CACHED = (
     limits.limit_store,
     providers.provider_store,
     totals.totals_store,
+    uploads.upload_store,
     usage.usage_store,
     settings.catalog_settings,
     settings.transcribe_settings,
+    settings.upload_settings,
 )
 
 

@@ -77,6 +77,18 @@ class SiteSettings:
         return cls(single_request_bytes=int(_number(env, "SINGLE_REQUEST_BYTES", 4_400_000, least=1)))
 
 
+@dataclass(frozen=True, slots=True)
+class UploadSettings:
+    """What one part of an upload may weigh: as much as one request carries here."""
+
+    part_bytes: int
+
+    @classmethod
+    def read(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """From SINGLE_REQUEST_BYTES."""
+        return cls(part_bytes=int(_number(env, "SINGLE_REQUEST_BYTES", 4_400_000, least=1)))
+
+
 @cache
 def catalog_settings() -> CatalogSettings:
     """Read at first use, never at import."""
@@ -87,6 +99,12 @@ def catalog_settings() -> CatalogSettings:
 def transcribe_settings() -> TranscribeSettings:
     """Read at first use, never at import."""
     return TranscribeSettings.read()
+
+
+@cache
+def upload_settings() -> UploadSettings:
+    """Read at first use, never at import."""
+    return UploadSettings.read()
 
 
 @cache

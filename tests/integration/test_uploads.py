@@ -1,0 +1,360 @@
+"""The uploads handler, and transcribe with a file_id, on the template's own table and bucket."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import trustme
+
+from functions.agents import app as agents
+from functions.transcribe import app as transcribe
+from functions.uploads import app as uploads_app
+from gateway.errors import Conflict, InvalidRequest, NotFound, RateLimited
+from gateway.multipart import Part
+from gateway.store import aws
+from gateway.store.uploads import upload_store
+from gateway.uploads import Uploads
+from local.embedded_aws import CREDENTIALS, EmbeddedAws, client_of, create_resources
+from server.environment import LambdaContext
+from server.listener import bind
+from server.template import Template
+from tests.integration.conftest import CACHED
+from tests.integration.uploads_client import EVENT, Client, call
+from tests.misbehaving_server import MisbehavingServer
+
+CACHES: tuple[Callable[..., Any], ...] = (*CACHED, transcribe.gateway)
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Template]:
+    """An AWS with what the template declares, and an environment that leads to it."""
+    embedded = EmbeddedAws(bind(0))
+    embedded.start()
+    template = Template(endpoint=embedded.endpoint, parameters={"AllowPrivateProviders": "true"})
+    create_resources(template, client_of(embedded.endpoint))
+    with pytest.MonkeyPatch.context() as patch:
+        for function in template.functions().values():
+            for name, value in function.environment.items():
+                patch.setenv(name, value)
+        for name, value in (
+            CREDENTIALS | {"AWS_ENDPOINT_URL": embedded.endpoint, "POWERTOOLS_METRICS_DISABLED": "true"}
+        ).items():
+            patch.setenv(name, value)
+        forget()
+        yield template
+        transcribe.gateway().client.close()
+        for service in ("dynamodb", "s3", "sqs", "kms"):
+            aws.client(service).close()
+        embedded.stop()
+    forget()
+
+
+def forget() -> None:
+    for each in CACHES:
+        each.cache_clear()  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def provider(cloud: Template) -> Iterator[MisbehavingServer]:
+    """A provider of the model `m` that keeps what it was sent."""
+    with MisbehavingServer(trustme.CA(), tls=False) as server:
+        service = {"name": "asr", "type": "stt", "engine": "vllm", "url": server.url("ok")}
+        parsed = {
+            "schema_version": 1,
+            "agent": {"name": "home"},
+            "hosts": [{"id": "h", "services": [service | {"models": [{"id": "m"}]}]}],
+        }
+        body = json.dumps({"raw_yaml": "", "parsed": parsed})
+        path = "/api/inference/agent/manifest"
+        status, answer = call(agents.handler, path, body, "application/json", method="PUT")
+        assert status == 200, answer
+        yield server
+
+
+@pytest.fixture
+def alice(cloud: Template) -> Iterator[Client]:
+    """Alice, without uploads from earlier tests."""
+    yield Client()
+    for item in aws.query(os.environ["UPLOADS_TABLE"], "user#alice"):
+        key = {name: {"S": item[name]} for name in ("pk", "sk")}
+        aws.client("dynamodb").delete_item(TableName=os.environ["UPLOADS_TABLE"], Key=key)
+
+
+def uploads(now: float | None = None, user: str = "alice") -> Uploads:
+    return Uploads(user, upload_store(), time.time() if now is None else now)
+
+
+def data(content: bytes) -> list[Part]:
+    return [Part("data", None, memoryview(content))]
+
+
+def age(upload_id: str, seconds: int) -> None:
+    """Make an upload older than it is, since time cannot be waited for."""
+    aws.client("dynamodb").update_item(
+        TableName=os.environ["UPLOADS_TABLE"],
+        Key={"pk": {"S": "user#alice"}, "sk": {"S": f"upload#{upload_id}"}},
+        UpdateExpression="SET expires_at = expires_at - :seconds",
+        ExpressionAttributeValues=aws.encode({":seconds": seconds}),
+    )
+
+
+def keys() -> list[str]:
+    listed = aws.client("s3").list_objects_v2(Bucket=os.environ["UPLOADS_BUCKET"])
+    return [each["Key"] for each in listed.get("Contents", [])]
+
+
+def test_the_event_of_the_readme_begins_an_upload(alice: Client) -> None:
+    reply = uploads_app.handler(deepcopy(EVENT), LambdaContext("f", "arn:f", "512", "id", 0))
+    upload = json.loads(reply["body"])
+    assert reply["statusCode"] == 200
+    assert reply["multiValueHeaders"]["x-request-id"] == [EVENT["requestContext"]["requestId"]]
+    assert (upload["status"], upload["bytes"], upload["file"]) == ("pending", 92256, None)
+
+
+def test_a_file_id_is_transcribed_as_the_bytes_that_were_uploaded(
+    alice: Client, provider: MisbehavingServer
+) -> None:
+    contents = [os.urandom(300_000) for _ in range(12)]
+    upload = alice.upload(*contents)
+    status, body = alice.transcribe(file_id=upload["file"]["id"], file=("", b""))
+    assert (status, body["text"]) == (200, "one two three")
+    received = provider.received("ok")[-1]
+    assert received.file == b"".join(contents)
+    assert (received.filename, received.file_content_type) == ("audio.wav", "audio/wav")
+
+
+def test_a_file_can_be_transcribed_again_until_it_expires(alice: Client, provider: MisbehavingServer) -> None:
+    upload = alice.upload(b"abc")
+    for _ in range(2):
+        assert alice.transcribe(file_id=upload["file"]["id"])[0] == 200
+    age(upload["id"], 3600)
+    status, body = alice.transcribe(file_id=upload["file"]["id"])
+    assert (status, body["error"]["type"], body["error"]["param"]) == (404, "not_found", "file_id")
+
+
+def test_a_file_that_is_unknown_unfinished_or_anothers_is_the_same_not_found(
+    alice: Client, provider: MisbehavingServer
+) -> None:
+    unfinished = alice.create(1)
+    other = alice.upload(b"abc")["file"]["id"]
+    answers = [
+        alice.transcribe(file_id="file-" + "0" * 32),
+        alice.transcribe(file_id=unfinished.replace("upload_", "file-")),
+        Client("bob").transcribe(file_id=other),
+    ]
+    assert answers[0][0] == 404
+    assert answers.count(answers[0]) == 3
+
+
+def test_a_file_whose_media_type_is_no_audio_is_refused_as_any_other(alice: Client, cloud: Template) -> None:
+    upload = alice.upload(b"abc", mime_type="text/plain")
+    assert alice.transcribe(file_id=upload["file"]["id"])[0] == 415
+
+
+def test_parts_may_arrive_at_once_out_of_order_and_twice(alice: Client) -> None:
+    contents = [os.urandom(20_000) for _ in range(10)]
+    whole = b"".join(contents)
+    upload_id = alice.create(len(whole))
+    sent = contents[::-1] + contents
+    with ThreadPoolExecutor(8) as pool:
+        parts = list(pool.map(lambda each: uploads().add_part(upload_id, data(each)), sent))
+    ids = [part["id"] for part in parts]
+    assert ids[:10][::-1] == ids[10:]
+    status, first = alice.complete(upload_id, ids[10:], md5=hashlib.md5(whole).hexdigest())
+    assert status == 200
+    assert alice.complete(upload_id, ids[10:], md5=hashlib.md5(whole).hexdigest()) == (200, first)
+    assert uploads().open_file(first["file"]["id"])[0] == whole
+
+
+def test_parts_that_arrive_at_once_never_exceed_what_was_declared(alice: Client) -> None:
+    upload_id = alice.create(10)
+
+    def send(number: int) -> bool:
+        try:
+            uploads().add_part(upload_id, data(bytes([number] * 3)))
+        except InvalidRequest:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(send, range(12))) == 3
+
+
+def test_of_thirty_uploads_begun_at_once_twenty_are_opened(alice: Client) -> None:
+    body = {"bytes": 1, "filename": "a", "mime_type": "audio/wav", "purpose": "user_data"}
+
+    def create(_: int) -> bool:
+        try:
+            uploads().create(body)
+        except RateLimited:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(create, range(30))) == 20
+    later = uploads(time.time() + 3601)
+    for _ in range(20):
+        assert later.create(body)
+
+
+def test_finished_and_cancelled_uploads_make_room(alice: Client) -> None:
+    cancelled, finished = [alice.create(3) for _ in range(20)][:2]
+    assert alice.post(f"/{cancelled}/cancel")[0] == 200
+    assert alice.complete(finished, [alice.add_part(finished, b"abc")[1]["id"]])[0] == 200
+    assert alice.create(3)
+    assert alice.create(3)
+    body = {"bytes": 3, "filename": "a", "mime_type": "audio/wav", "purpose": "user_data"}
+    status, answer = alice.post("", body)
+    assert (status, answer["error"]["code"]) == (429, "quota_exceeded")
+
+
+def test_a_part_is_stored_under_its_user_and_upload_and_never_by_filename(alice: Client) -> None:
+    upload = alice.upload(b"abc", filename="../../bob/upload_1/part_1")
+    (key,) = [key for key in keys() if upload["id"] in key]
+    assert key.startswith(f"uploads/alice/{upload['id']}/part_")
+    assert not any("bob" in key for key in keys())
+
+
+def test_cancelling_deletes_the_parts(alice: Client) -> None:
+    upload_id = alice.create(6)
+    alice.add_part(upload_id, b"abc")
+    assert alice.post(f"/{upload_id}/cancel")[1]["status"] == "cancelled"
+    assert not any(upload_id in key for key in keys())
+    status, body = alice.add_part(upload_id, b"abc")
+    assert (status, body["error"]["type"]) == (409, "conflict")
+
+
+def test_a_wrong_md5_is_found_in_the_stored_bytes(alice: Client) -> None:
+    upload_id = alice.create(3)
+    part_ids = [alice.add_part(upload_id, b"abc")[1]["id"]]
+    status, body = alice.complete(upload_id, part_ids, md5="0" * 32)
+    assert (status, body["error"]["param"]) == (400, "md5")
+    assert alice.complete(upload_id, part_ids, md5=hashlib.md5(b"abc").hexdigest())[0] == 200
+
+
+def test_an_expired_upload_is_a_conflict_before_the_table_forgets_it(alice: Client) -> None:
+    upload_id = alice.create(3)
+    part_ids = [alice.add_part(upload_id, b"abc")[1]["id"]]
+    age(upload_id, 3600)
+    for status, body in (alice.add_part(upload_id, b"abc"), alice.complete(upload_id, part_ids)):
+        assert (status, body["error"]["type"]) == (409, "conflict")
+        assert "expired" in body["error"]["message"]
+
+
+def test_what_expires_while_it_is_being_completed_is_not_completed(alice: Client) -> None:
+    upload_id = alice.create(3)
+    uploads().add_part(upload_id, data(b"abc"))
+    store = upload_store()
+    upload = store.upload("alice", upload_id)
+    assert upload is not None
+    age(upload_id, 3600)
+    assert not store.complete(upload, tuple(upload.parts), None, int(time.time()))
+
+
+def test_another_users_upload_is_not_found(alice: Client) -> None:
+    upload_id = alice.create(3)
+    bob = Client("bob")
+    for status, body in (
+        bob.add_part(upload_id, b"abc"),
+        bob.complete(upload_id, ["part_1"]),
+        bob.post(f"/{upload_id}/cancel"),
+    ):
+        assert (status, body["error"]["type"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "param"),
+    [
+        ("", "application/json", "data"),
+        (b"abc", "application/octet-stream", "data"),
+        (
+            b"--x\r\nContent-Disposition: form-data; name=data\r\n\r\nabc",
+            "multipart/form-data; boundary=x",
+            None,
+        ),
+        (b"abc", "multipart/form-data", None),
+    ],
+)
+def test_a_part_that_is_no_form_is_refused(
+    alice: Client, body: str | bytes, content_type: str, param: str | None
+) -> None:
+    path = f"/v1/uploads/{alice.create(3)}/parts"
+    status, answer = call(uploads_app.handler, path, body, content_type)
+    assert (status, answer["error"]["type"]) == (400, "invalid_request_error")
+    assert answer["error"]["param"] == param
+
+
+def test_a_part_over_what_one_request_carries_on_aws_is_too_large(alice: Client) -> None:
+    upload_id = alice.create(26_214_400)
+    assert alice.add_part(upload_id, bytes(4_400_000))[0] == 200
+    status, body = alice.add_part(upload_id, bytes(4_400_001))
+    assert (status, body["error"]["type"]) == (413, "file_too_large")
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", "null", "[" * 100_000])
+def test_a_body_that_is_no_json_object_is_refused(alice: Client, body: str) -> None:
+    status, answer = alice.post("", body)
+    assert (status, answer["error"]["type"]) == (400, "invalid_request_error")
+
+
+def test_another_method_or_path_is_not_found(alice: Client) -> None:
+    assert call(uploads_app.handler, "/v1/uploads", "", "application/json", method="GET")[0] == 404
+    assert alice.post("/x/y")[0] == 404
+
+
+def test_no_log_line_has_the_filename(
+    alice: Client, provider: MisbehavingServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    upload = alice.upload(b"abc", filename="my-secret-meeting.wav")
+    alice.transcribe(file_id=upload["file"]["id"])
+    alice.complete(upload["id"], ["part_1"])
+    captured = capfd.readouterr()
+    assert "secret" not in captured.out + captured.err
+
+
+def test_usernames_that_look_like_paths_keep_their_uploads_apart(alice: Client) -> None:
+    bodies = {user: os.urandom(100) for user in ("..", ".", "a.b", "alice")}
+    made = {user: Client(user).upload(content) for user, content in bodies.items()}
+    for user, content in bodies.items():
+        assert uploads(user=user).open_file(made[user]["id"])[0] == content
+        for other in bodies.keys() - {user}:
+            with pytest.raises(NotFound):
+                uploads(user=other).open_file(made[user]["id"])
+
+
+def test_the_bucket_is_private_encrypted_and_forgets(cloud: Template) -> None:
+    ((_, bucket),) = cloud.resources("AWS::S3::Bucket")
+    ((_, policy),) = cloud.resources("AWS::S3::BucketPolicy")
+    assert all(bucket["PublicAccessBlockConfiguration"].values())
+    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert [rule["ExpirationInDays"] for rule in bucket["LifecycleConfiguration"]["Rules"]] == [1]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Effect"] == "Deny"
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_a_stored_part_of_another_size_is_a_defect_and_not_silence(alice: Client) -> None:
+    upload = alice.upload(b"abc")
+    (key,) = [key for key in keys() if upload["id"] in key]
+    for content in (b"ab", b"abcd"):
+        aws.client("s3").put_object(Bucket=os.environ["UPLOADS_BUCKET"], Key=key, Body=content)
+        status, body = alice.transcribe(file_id=upload["file"]["id"])
+        assert (status, body["error"]["type"]) == (500, "api_error")
+
+
+def test_complete_and_cancel_at_once_leave_one_of_the_two(alice: Client) -> None:
+    for _ in range(5):
+        upload_id = alice.create(3)
+        part_id = uploads().add_part(upload_id, data(b"abc"))["id"]
+        with ThreadPoolExecutor(2) as pool:
+            complete = pool.submit(uploads().complete, upload_id, {"part_ids": [part_id]})
+            cancel = pool.submit(uploads().cancel, upload_id)
+        errors = [error for error in (complete.exception(), cancel.exception()) if error]
+        assert [type(error) for error in errors] == [Conflict]
