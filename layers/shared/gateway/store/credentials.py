@@ -33,13 +33,11 @@ class CredentialStore:
 
     def decrypt(self, deployment: Deployment) -> str | None:
         """The deployment's credential, or None when it needs none. Raises CredentialUnavailableError."""
-        if deployment.credential is None:
+        ciphertext = deployment.credential
+        if ciphertext is None:
             return None
         try:
-            return self._recent.get(
-                deployment.credential,
-                lambda: self._read(deployment.credential or b"", *deployment.service_key),
-            )
+            return self._recent.get(ciphertext, lambda: self._read(ciphertext, *deployment.service_key))
         except aws.StoreError:
             raise CredentialUnavailableError from None
 
