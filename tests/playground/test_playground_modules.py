@@ -19,7 +19,10 @@ needs_node = pytest.mark.skipif(NODE is None, reason="Node.js is not installed")
 def test_the_pure_modules_pass_their_own_tests() -> None:
     here = Path(__file__).parent
     done = subprocess.run(
-        [NODE, "--test", *map(str, sorted(here.glob("*.test.js")))], capture_output=True, text=True, check=False
+        [NODE, "--test", *map(str, sorted(here.glob("*.test.js")))],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
 
@@ -58,5 +61,13 @@ def test_the_page_is_at_most_60_kb_and_its_files_are_short() -> None:
 def test_the_page_names_nothing_on_another_origin_and_parses_no_html() -> None:
     for path in PLAYGROUND.iterdir():
         text = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
-        for banned in ("http://", "https://", "innerHTML", "insertAdjacentHTML", "eval(", " style=", " onclick=\""):
+        for banned in (
+            "http://",
+            "https://",
+            "innerHTML",
+            "insertAdjacentHTML",
+            "eval(",
+            " style=",
+            ' onclick="',
+        ):
             assert banned not in text, f"{path.name}: {banned}"
