@@ -7,7 +7,7 @@ INSTALL = bin/pip install --quiet --disable-pip-version-check --require-hashes
 export AWS_EC2_METADATA_DISABLED := true
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: run build test test-lambda check lock clean
+.PHONY: run build test test-lambda check openapi conformance lock clean
 
 # --- environments: each stamp says which lock file it was made from
 
@@ -59,6 +59,19 @@ check: $(VENV)/dev.stamp .venv-sam/stamp .venv-checkov/stamp
 	$(SAM) validate --lint
 	.venv-sam/bin/cfn-lint template.yaml
 	.venv-checkov/bin/checkov --quiet --compact --framework cloudformation --file template.yaml
+
+# What the browser and SDK tests need; without it they are skipped.
+node_modules: package.json package-lock.json
+	npm ci --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+# Runs the SDK tests and writes their results into the table of docs/sdk-conformance.md.
+conformance: $(VENV)/dev.stamp node_modules
+	$(VENV)/bin/python -m pytest tests/e2e -m conformance --conformance-table docs/sdk-conformance.md
+
+# Writes openapi.yaml as the JSON that is served; a test fails when it was forgotten.
+openapi: $(VENV)/local.stamp
+	$(VENV)/bin/python -m local.openapi
 
 # Rewrites every lock file from its .in file (needs uv on PATH).
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras \

@@ -58,7 +58,7 @@ def create(
     """Make a new key. It is printed once, alone on stdout, and stored only as a hash."""
     if len(name) > MOST_NAME or not (name.isprintable() or name == ""):
         fail(f"--name must be at most {MOST_NAME} printable characters")
-    ends = end_of(expires, time.time()) if expires else None
+    ends = None if expires is None else end_of(expires, time.time())
     with refusals_in_words():
         key, record = key_store(stack).create(user, name=name, expires_at=ends)
     if as_json:

@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from admin.stack import AsJson, Stack, provider_store, refusals_in_words
+from admin.key_commands import user_id_of
+from admin.stack import AsJson, Stack, provider_store, refusals_in_words, settings_of
 from admin.terminal import show_json, show_table
 from gateway.operators import Operator
-from gateway.settings import catalog_settings
+from gateway.settings import CatalogSettings
 from gateway.store import aws
 from gateway.store.providers import ProviderStore
 
@@ -20,15 +21,18 @@ app.callback()(lambda: None)
 
 @app.command("list")
 def list_providers(
-    owner: Annotated[str | None, typer.Option(help="Only this user's.", show_default=False)] = None,
+    owner: Annotated[
+        str | None,
+        typer.Option(help="Only this user's.", parser=user_id_of, metavar="USER", show_default=False),
+    ] = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
     """Providers as their owners see them. Without --owner the whole table is read: minutes for thousands."""
     with refusals_in_words():
-        store = provider_store(stack)
+        store, settings = provider_store(stack), settings_of(stack)
         owners = [owner] if owner else _owners(store)
-        found = [provider for each in owners for provider in _of(store, each)]
+        found = [provider for each in owners for provider in _of(store, settings, each)]
     if as_json:
         show_json(found)
         return
@@ -51,15 +55,15 @@ def _owners(store: ProviderStore) -> list[str]:
     return sorted({item["pk"]["S"].removeprefix("owner#") for page in pages for item in page["Items"]})
 
 
-def _of(store: ProviderStore, owner: str) -> list[dict[str, Any]]:
+def _of(store: ProviderStore, settings: CatalogSettings, owner: str) -> list[dict[str, Any]]:
     """The provider objects of the contract, as `GET /v1/providers` answers them to their owner."""
 
     def never(*_: str) -> bytes:
         raise AssertionError("listing encrypts nothing")
 
-    listed: list[dict[str, Any]] = Operator(
-        owner, store, never, catalog_settings(), time.time()
-    ).list_providers()["data"]
+    listed: list[dict[str, Any]] = Operator(owner, store, never, settings, time.time()).list_providers()[
+        "data"
+    ]
     return listed
 
 

@@ -3,11 +3,12 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from admin.terminal import fail
+from gateway.settings import CatalogSettings
 from gateway.store import aws
 from gateway.store.keys import KeyStore
 from gateway.store.providers import ProviderStore
@@ -46,6 +47,19 @@ def provider_store(stack: str | None) -> ProviderStore:
     return ProviderStore(_table("PROVIDERS_TABLE", "ProvidersTable", stack))
 
 
+def settings_of(stack: str | None) -> CatalogSettings:
+    """When a provider counts as online and dialable: as the stack's parameters say, else as the environment does."""
+    if not stack:
+        return CatalogSettings.read()
+    given = _described(stack).get("Parameters", [])
+    values = {each["ParameterKey"]: each["ParameterValue"] for each in given}
+    names = {
+        "PROVIDER_ONLINE_SECONDS": "ProviderOnlineSeconds",
+        "ALLOW_PRIVATE_PROVIDERS": "AllowPrivateProviders",
+    }
+    return CatalogSettings.read({variable: values.get(name, "") for variable, name in names.items()})
+
+
 @contextmanager
 def refusals_in_words() -> Iterator[None]:
     """Ends the command with one line when AWS refuses or does not answer."""
@@ -67,5 +81,9 @@ def _table(variable: str, output: str, stack: str | None) -> str:
 
 
 def _outputs(stack: str) -> dict[str, str]:
+    return {each["OutputKey"]: each["OutputValue"] for each in _described(stack).get("Outputs", [])}
+
+
+def _described(stack: str) -> dict[str, Any]:
     (described,) = aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-    return {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", [])}
+    return dict(described)

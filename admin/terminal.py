@@ -1,14 +1,18 @@
 """What commands print: tables or JSON on stdout, failures in words on stderr."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+WIDTH_IN_PIPES = 2000
 
 
 def fail(*lines: str) -> NoReturn:
@@ -27,10 +31,15 @@ def show_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, not
     if not rows:
         typer.echo(nothing)
         return
-    table = Table(*columns, header_style="bold")
+    # In a pipe there is no width to keep to, and a wrapped cell would be two lines.
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_IN_PIPES)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        # What comes first names the row, and is copied: it is never broken.
+        table.add_column(column, overflow="fold", no_wrap=column == columns[0])
     for row in rows:
         table.add_row(*(Text(_cell(row.get(column))) for column in columns))
-    Console().print(table)
+    console.print(table)
 
 
 def time_of(epoch_seconds: float | None) -> str | None:

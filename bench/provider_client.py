@@ -18,7 +18,7 @@ from pathlib import Path
 
 import requests
 import trustme
-from requests_toolbelt import MultipartEncoder  # type: ignore[import-untyped]
+from requests_toolbelt import MultipartEncoder
 
 from gateway.provider_client import ProviderClient, ProviderFailure
 

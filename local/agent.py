@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 PROVIDER = "local"
 MODEL = "pocketsphinx/en-us"
-RETRY_SECONDS = 1.0
+RETRY_SECONDS = 0.5
 MAX_BEAT_SECONDS = 30.0
 
 

@@ -1,7 +1,5 @@
 """The processes that the local run starts, watches and ends."""
 
-import contextlib
-import os
 import signal
 import socket
 import subprocess
@@ -59,10 +57,13 @@ class Child:
         lines = self._log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
         raise ChildDied("\n".join([f"{self.name} ended ({reason}); {self._log} ends with:", *lines]))
 
-    def end(self) -> None:
-        """Asks the process to stop, waits, and kills it only if it does not."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._process.pid, signal.SIGTERM)
+    def ask_to_end(self) -> None:
+        """Tells the process to stop."""
+        if self._process.poll() is None:
+            self._process.terminate()
+
+    def wait_for_end(self) -> None:
+        """Waits for the process, and kills it if it does not stop."""
         try:
             self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -70,3 +71,11 @@ class Child:
             self._process.wait()
         if self._process.stdin is not None:
             self._process.stdin.close()
+
+
+def end(children: Sequence[Child]) -> None:
+    """Ends processes that do not need each other, all at the same time."""
+    for child in children:
+        child.ask_to_end()
+    for child in children:
+        child.wait_for_end()

@@ -33,7 +33,7 @@ CREDENTIALS = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
-Client = Any  # a boto3 client; its methods exist only at run time
+Client = Any  # an AWS client; its methods exist only at run time
 
 
 class Clients(Protocol):
@@ -133,17 +133,19 @@ class EmbeddedAws:
 
 
 def client_of(endpoint: str) -> Clients:
-    """A maker of boto3 clients of the embedded AWS at an address."""
-    import boto3  # 0.2 s that the server itself does not need
+    """A maker of AWS clients of the embedded AWS at an address."""
+    import botocore.session  # the server itself does not need it
 
-    session = boto3.session.Session(
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        region_name=REGION,
-    )
+    session = botocore.session.get_session()
 
     def client(service: str) -> Client:
-        return session.client(service, endpoint_url=endpoint)  # type: ignore[call-overload]
+        return session.create_client(
+            service,
+            endpoint_url=endpoint,
+            region_name=REGION,
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        )
 
     return client
 

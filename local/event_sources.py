@@ -69,9 +69,9 @@ async def _poll(pump: Pump, invoke: Invoke, threads: ThreadPoolExecutor) -> None
                 await asyncio.sleep(IDLE_SECONDS)
         except (FunctionFailed, FunctionTimedOut):
             await asyncio.sleep(RETRY_SECONDS)
-        except Exception:
-            # The embedded AWS stops first at the end; a poller must not die of a passing error before that.
-            logger.exception("an event source failed")
+        except Exception as error:
+            # At the start the table or queue may not be there yet; a poller must not die of a passing error.
+            logger.warning("an event source failed: %s: %s", type(error).__name__, error)
             await asyncio.sleep(RETRY_SECONDS)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from local.agent import MODEL
-from local.children import Child, ChildDied
+from local.children import Child, ChildDied, end
 from local.embedded_aws import CREDENTIALS, client_of, create_resources
 from server.listener import HOST, PortInUse, bind
 from server.template import Template
@@ -58,22 +58,23 @@ class LocalRun:
                 self._check()
         finally:
             # The gateway goes first: requests in flight still need the recogniser and the tables.
-            for child in reversed(self._children):
-                child.end()
+            callers = [child for child in self._children if child.name in ("agent", "gateway")]
+            end(callers)
+            end([child for child in self._children if child not in callers])
 
     def _start(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._ready_file.unlink(missing_ok=True)
         self._launch("embedded_aws", listener=self._aws)
+        self._launch("gateway", f"--ready-file={self._ready_file}", listener=self._gateway)
         self._launch("recogniser", listener=self._recogniser)
-        self._wait_for(f"{self.aws_url}/moto-api/", lambda _: True)
         # The store of this process, like that of the functions, finds its AWS in the environment.
         os.environ.clear()
         os.environ.update(self.environment)
+        self._wait_for(f"{self.aws_url}/moto-api/", lambda _: True)
         template = Template(endpoint=self.aws_url)
         create_resources(template, client_of(self.aws_url))
         create_users(template)
-        self._launch("gateway", f"--ready-file={self._ready_file}", listener=self._gateway)
         self._wait_for(f"{self.recogniser_url}/healthz", lambda _: True)
         self._launch(
             "agent",
@@ -166,9 +167,12 @@ def _environment(aws_url: str) -> dict[str, str]:
 
 def main() -> int:
     """The exit code: 0 after Ctrl-C or SIGTERM, 1 when a part could not start or died."""
+    port = os.environ.get("PORT", "3000")
     try:
-        local_run = LocalRun(int(os.environ.get("PORT", "3000")), Path(os.environ.get("RUN_DIR", ".run")))
-    except (PortInUse, ValueError) as error:
+        if not port.isdecimal() or int(port) > 65535:
+            raise PortInUse(f"'{port}' is not a port.")
+        local_run = LocalRun(int(port), Path(os.environ.get("RUN_DIR", ".run")))
+    except PortInUse as error:
         print(f"Cannot start: {error} Set PORT to another one.", file=sys.stderr)
         return 1
     for number in (signal.SIGINT, signal.SIGTERM):

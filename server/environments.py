@@ -19,6 +19,8 @@ Result = TypeVar("Result")
 MAX_ENVIRONMENTS = 16
 # A new process costs more than this wait for a busy one, so a burst of quick calls shares a few of them.
 PATIENCE_SECONDS = 0.05
+# More starts at a time than cores only make each other, and the calls in flight, slower.
+STARTS_AT_ONCE = os.cpu_count() or 1
 # The function's own deadline comes after the request's budget, as on Lambda; the kill comes after both.
 DEADLINE_SLACK_SECONDS = 1.5
 KILL_SLACK_SECONDS = 2.0
@@ -39,7 +41,10 @@ class Environments:
     def __init__(self, functions: Mapping[str, Function], budget_seconds: float) -> None:
         self._seconds = budget_seconds + DEADLINE_SLACK_SECONDS
         self._threads = ThreadPoolExecutor(len(functions) * MAX_ENVIRONMENTS, thread_name_prefix="invoke")
-        self._pools = {name: _Pool(_code(function), self._threads) for name, function in functions.items()}
+        starts = asyncio.Semaphore(STARTS_AT_ONCE)
+        self._pools = {
+            name: _Pool(_code(function), self._threads, starts) for name, function in functions.items()
+        }
 
     async def invoke(
         self,
@@ -105,14 +110,17 @@ def _code(function: Function) -> Code:
 
 class _Pool:
     """One function's environments: the last one used is the first one picked, so sequential callers stay on a
-    warm process; grown on demand; a caller waits when all are busy."""
+    warm process; grown while callers wait, a few at a time; a caller waits when all are busy."""
 
-    def __init__(self, code: Code, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, code: Code, threads: ThreadPoolExecutor, starts: asyncio.Semaphore) -> None:
         self._code = code
         self._threads = threads
+        self._starts = starts
         self._idle: list[Worker] = []
         self._alive: set[Worker] = set()
-        self._starting = 0
+        self._starting: set[asyncio.Task[None]] = set()
+        self._waiting = 0
+        self._failed_starts = 0
         self._changed = asyncio.Condition()
 
     async def exchange(self, head: bytes, body: Bytes, timeout_seconds: float) -> tuple[bytes, bytearray]:
@@ -121,13 +129,15 @@ class _Pool:
         try:
             answer = await self._in_thread(worker.exchange, head, body, timeout_seconds)
         except (WorkerCrashed, WorkerTimeout):
-            await self._forget(worker)
+            async with self._changed:
+                self._alive.discard(worker)
+                self._changed.notify_all()
             raise
         await self._release(worker)
         return answer
 
     async def warm(self) -> None:
-        """Starts an environment if there is none."""
+        """Starts an environment if there is none. Raises WorkerCrashed when its handler cannot be imported."""
         await self._release(await self._acquire())
 
     def stop(self) -> None:
@@ -139,41 +149,57 @@ class _Pool:
 
     async def _acquire(self) -> Worker:
         async with self._changed:
-            if not self._idle and len(self._alive) + self._starting > 0:
-                await self._wait_for_idle(PATIENCE_SECONDS)
-            while not self._idle and len(self._alive) + self._starting >= MAX_ENVIRONMENTS:
-                await self._changed.wait()
-            while self._idle:
-                worker = self._idle.pop()
-                if worker.is_alive():
-                    return worker
-                self._alive.discard(worker)
-                worker.stop()
-            self._starting += 1
-        try:
-            worker = await self._in_thread(_start, self._code)
-            self._alive.add(worker)
-            return worker
-        finally:
-            async with self._changed:
-                self._starting -= 1
-                self._changed.notify_all()
+            self._waiting += 1
+            try:
+                while True:
+                    worker = self._pick()
+                    if worker is not None:
+                        return worker
+                    if self._failed_starts:
+                        self._failed_starts -= 1
+                        raise WorkerCrashed
+                    self._grow()
+                    await self._changed.wait()
+            finally:
+                self._waiting -= 1
 
-    async def _wait_for_idle(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait_for(lambda: bool(self._idle))
-        except TimeoutError:
-            return
+    def _pick(self) -> Worker | None:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.is_alive():
+                return worker
+            self._alive.discard(worker)
+            worker.stop()
+        return None
+
+    def _grow(self) -> None:
+        wanted = self._waiting - len(self._starting)
+        room = MAX_ENVIRONMENTS - len(self._alive) - len(self._starting)
+        for _ in range(min(wanted, room)):
+            task = asyncio.create_task(self._start())
+            self._starting.add(task)
+            task.add_done_callback(self._starting.discard)
+
+    async def _start(self) -> None:
+        async with self._starts:
+            if self._alive:
+                await asyncio.sleep(PATIENCE_SECONDS)
+            if self._waiting <= 0:
+                return
+            try:
+                worker = await self._in_thread(_start, self._code)
+            except (WorkerCrashed, WorkerTimeout, OSError):
+                logger.exception("%s: an environment did not start", self._code.name)
+                async with self._changed:
+                    self._failed_starts += 1
+                    self._changed.notify_all()
+            else:
+                self._alive.add(worker)
+                await self._release(worker)
 
     async def _release(self, worker: Worker) -> None:
         async with self._changed:
             self._idle.append(worker)
-            self._changed.notify_all()
-
-    async def _forget(self, worker: Worker) -> None:
-        async with self._changed:
-            self._alive.discard(worker)
             self._changed.notify_all()
 
     async def _in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:

@@ -142,3 +142,28 @@ class FakeProviders:
 
     def delete(self, owner: str, name: str) -> bool:
         return self.kept.pop((owner, name), None) is not None
+
+
+@dataclass
+class FakeLimits:
+    """Counters in memory, with the store's conditions."""
+
+    due: dict[str, float] = field(default_factory=dict)
+    seconds: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def take_request(self, user_id: str, interval: float, burst: float, now: float) -> tuple[bool, float]:
+        due = max(self.due.get(user_id, now), now)
+        if due + interval > now + burst:
+            return False, due
+        self.due[user_id] = due + interval
+        return True, due + interval
+
+    def reserve_seconds(self, user_id: str, day: int, seconds: int, quota: int) -> bool:
+        taken = self.seconds.get((user_id, day), 0)
+        if taken + seconds > quota or taken >= quota:
+            return False
+        self.seconds[user_id, day] = taken + seconds
+        return True
+
+    def add_seconds(self, user_id: str, day: int, seconds: int) -> None:
+        self.seconds[user_id, day] = self.seconds.get((user_id, day), 0) + seconds

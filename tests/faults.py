@@ -1,5 +1,6 @@
 """The faults of the misbehaving server that happen once a request has arrived, by name."""
 
+import functools
 import gzip
 import itertools
 import json
@@ -212,8 +213,12 @@ def _drip_body(exchange: Exchange) -> bool:
 
 
 def _bomb(exchange: Exchange) -> bool:
-    body = gzip.compress(b'{"text": "' + b" " * 100_000_000 + b'"}')  # 97 KB
-    return exchange.answer(200, body, "Content-Encoding: gzip")
+    return exchange.answer(200, _bomb_body(), "Content-Encoding: gzip")
+
+
+@functools.cache
+def _bomb_body() -> bytes:
+    return gzip.compress(b'{"text": "' + b" " * 50_000_000 + b'"}', compresslevel=1)  # 0.2 MB
 
 
 def _early_close(exchange: Exchange) -> bool:
@@ -245,6 +250,10 @@ def _speaks_when_idle(exchange: Exchange) -> bool:
     _ok(exchange)
     exchange.pause(0.02)
     return exchange.answer(408, b"", "Connection: close")
+
+
+def _408_on_reuse(exchange: Exchange) -> bool:
+    return _ok(exchange) if exchange.count < 2 else exchange.answer(408, b"", "Connection: close")
 
 
 def _dies_on_reuse(exchange: Exchange) -> bool:
@@ -314,6 +323,7 @@ FAULTS: dict[str, Fault] = {
     "interim": _interim,
     "closes-idle": _after_body(_closes_idle),
     "speaks-when-idle": _after_body(_speaks_when_idle),
+    "408-on-reuse": _after_body(_408_on_reuse),
     "dies-on-reuse": _after_body(_dies_on_reuse),
     **{str(status): _status(status) for status in STATUSES},
 }

@@ -15,6 +15,7 @@ from gateway.provider_client import ProviderClient
 from gateway.settings import transcribe_settings
 from gateway.store.catalog import catalog_store
 from gateway.store.credentials import credential_store
+from gateway.store.limits import limit_store
 from gateway.store.usage import usage_store
 from gateway.transcription import Call, Gateway
 from gateway.transcription_request import OpenUpload
@@ -49,7 +50,9 @@ def gateway() -> Gateway:
     client = ProviderClient(
         allow_private=settings.catalog.allow_private, ca_bundle=settings.provider_ca_bundle
     )
-    return Gateway(settings, catalog_store(), client, open_upload, credential_store().decrypt, save)
+    return Gateway(
+        settings, catalog_store(), client, open_upload, credential_store().decrypt, limit_store(), save
+    )
 
 
 def open_upload(_caller: Caller) -> OpenUpload:

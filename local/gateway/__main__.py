@@ -28,7 +28,7 @@ from server.template import TEMPLATE, Template
 from server.worker_process import preload
 
 DEFAULT_BUDGET_SECONDS = "600"
-_PRELOADED = ["server.environment", "botocore.session", "aws_lambda_powertools.event_handler", "pybase64"]
+_PRELOADED = ["server.environment", "aws_lambda_powertools.event_handler", "pybase64"]
 
 
 class Readiness:
@@ -92,7 +92,8 @@ def main() -> None:
     template = Template(arguments.template, endpoint=os.environ.get("AWS_ENDPOINT_URL"))
     share_variables(template)
     modules = [f"gateway.{module.name}" for module in pkgutil.iter_modules(gateway.__path__)]
-    preload([*_PRELOADED, *modules])
+    clients = ["local.gateway.preloaded"] if template.endpoint else []
+    preload([*_PRELOADED, *modules, *clients])
     serve(new_app(template, arguments.ready_file), listener_of(arguments))
 
 

@@ -624,11 +624,12 @@ def test_a_warm_connection_is_left_when_the_name_moves_to_another_address(
         transcribe(client, url)
 
 
-def test_a_connection_that_breaks_when_it_is_used_again_is_replaced_once(
-    client: ProviderClient, server: MisbehavingServer
+@pytest.mark.parametrize("fault", ["dies-on-reuse", "408-on-reuse"])
+def test_a_connection_that_is_given_up_when_it_is_used_again_is_replaced_once(
+    client: ProviderClient, server: MisbehavingServer, fault: str
 ) -> None:
     for audio in (AUDIO, AUDIO, LARGE):
-        assert transcribe(client, server.url("dies-on-reuse"), audio=audio).status == 200
+        assert transcribe(client, server.url(fault), audio=audio).status == 200
 
 
 def test_a_fresh_connection_that_breaks_is_not_tried_again(

@@ -1,13 +1,18 @@
 """`gateway-admin validate`: every problem with its line, whatever the file."""
 
+import json
 import time
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from admin.cli import app
 from admin.manifest_file import ManifestFile, Unusable, read_file
+from admin.yaml_lines import NotYaml, read_yaml
 
 VALID = """\
 # The operator's own comment
@@ -234,6 +239,33 @@ def test_a_hostile_file_is_refused_in_words_and_in_time(name: str):
     assert any(problem in line for line in lines), lines
     assert all(line.startswith("manifest.yaml:") for line in lines)
     assert time.monotonic() - started < 20
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text() | st.text("{}[]&*!|>'\"%@`#,:?-<~ \n0a\\", max_size=60))
+def test_no_text_does_anything_but_be_read_or_be_refused(text: str):
+    try:
+        document = read_yaml(text)
+    except NotYaml as error:
+        assert 1 <= error.line <= len(text) + 1
+    else:
+        json.dumps(document.value)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text("abc: é'\"-#1", max_size=8),
+        lambda child: (
+            st.lists(child, max_size=3) | st.dictionaries(st.text("ab c1", max_size=4), child, max_size=3)
+        ),
+        max_leaves=10,
+    )
+)
+def test_what_another_library_writes_is_read_back(value: object):
+    document = read_yaml(yaml.safe_dump(value, allow_unicode=True))
+    assert document.value == value
+    assert document.problems == {}
 
 
 def test_an_endless_file_is_not_read_to_its_end():

@@ -14,16 +14,17 @@ from gateway.errors import (
     MissingFile,
     NoProvider,
     NotFound,
+    RateLimited,
     UnsupportedMediaType,
     UpstreamError,
 )
-from gateway.keys import Caller
+from gateway.keys import Caller, Limits
 from gateway.multipart import Part
 from gateway.provider_client import ProviderFailure
 from gateway.settings import TranscribeSettings
 from gateway.transcription import Call, Gateway, Reply
 from gateway.usage import Record
-from tests.fakes import ALICE, BOB, FakeCatalog, FakeClock, FakeProviderClient, answer, deployment
+from tests.fakes import ALICE, BOB, FakeCatalog, FakeClock, FakeLimits, FakeProviderClient, answer, deployment
 
 SETTINGS = TranscribeSettings.read({})
 WORDS = [{"word": "hi", "start": 0, "end": 0.5}]
@@ -55,6 +56,7 @@ class World:
         self.records: list[Record] = []
         self.client = FakeProviderClient(answers)
         self.clock = FakeClock()
+        self.limits = FakeLimits()
         found = list(deployments) or [deployment(name, features=["timestamps"]) for name in answers]
         self.gateway = Gateway(
             settings=SETTINGS,
@@ -62,6 +64,7 @@ class World:
             client=self.client,  # type: ignore[arg-type]
             open_upload=lambda caller: lambda file_id: (memoryview(wav()), "audio/wav"),
             decrypt=lambda _: None,
+            limits=self.limits,
             save=self.records.append,
             now=lambda: now,
             clock=self.clock,
@@ -268,3 +271,58 @@ def test_another_users_upload_is_not_found() -> None:
         transcription.run(
             Call(ALICE, "r1", 0.0, 30.0), lambda: parts, replace(world.gateway, open_upload=open_upload)
         )
+
+
+LIMITED = replace(ALICE, limits=Limits(requests_per_minute=2, audio_seconds_per_day=5))
+
+
+def test_a_request_over_the_rate_is_refused_before_its_body_is_read_and_recorded() -> None:
+    world = World(home=answer({"text": "hi"}))
+    for remaining in ("1", "0"):
+        reply = world.run(form(MODEL, file=b"?" * 9), caller=LIMITED)
+        assert reply.headers["x-ratelimit-limit-requests"] == "2"
+        assert reply.headers["x-ratelimit-remaining-requests"] == remaining
+    error = world.fail([], caller=LIMITED)
+    assert isinstance(error, RateLimited)
+    assert (error.code, error.headers["retry-after"]) == ("rate_limit_exceeded", "30")
+    assert [record.http_status for record in world.records] == [200, 200, 429]
+
+
+def test_an_error_tells_a_limited_user_what_is_left_too() -> None:
+    error = World(home=answer({"text": "hi"})).fail([], caller=LIMITED)
+    assert error.headers["x-ratelimit-remaining-requests"] == "1"
+
+
+def test_a_user_without_limits_gets_no_headers_of_limits() -> None:
+    reply = World(home=answer({"text": "hi"})).run(form(MODEL))
+    assert not [name for name in reply.headers if name.startswith("x-ratelimit")]
+
+
+def test_audio_beyond_the_days_quota_is_refused_before_a_provider_hears_it() -> None:
+    world = World(home=answer({"text": "hi"}))
+    world.run(form(MODEL), caller=replace(LIMITED, limits=Limits(None, 5)))
+    error = world.fail(form(MODEL), caller=replace(LIMITED, limits=Limits(None, 5)))
+    assert (error.type, error.code) == ("rate_limit_error", "quota_exceeded")
+    assert len(world.client.requests) == 1
+
+
+def test_a_failed_request_gives_its_seconds_back() -> None:
+    world = World(home=[ProviderFailure("connect", ""), answer({"text": "hi"}), answer({"text": "hi"})])
+    caller = replace(LIMITED, limits=Limits(None, 3))
+    assert isinstance(world.fail(form(MODEL), caller=caller), UpstreamError)
+    world.run(form(MODEL), caller=caller)
+    assert isinstance(world.fail(form(MODEL), caller=caller), RateLimited)
+
+
+def test_seconds_that_only_the_provider_knows_are_taken_from_the_quota_afterwards() -> None:
+    world = World(home=answer({"text": "hi", "duration": 99}))
+    caller = replace(LIMITED, limits=Limits(None, 5))
+    world.run(form(MODEL, file=b"?" * 9), caller=caller)
+    assert world.limits.seconds == {("alice", 0): 99}
+    assert isinstance(world.fail(form(MODEL, file=b"?" * 9), caller=caller), RateLimited)
+
+
+def test_a_model_that_nobody_serves_costs_no_seconds() -> None:
+    world = World(home=answer({"text": "hi"}))
+    assert isinstance(world.fail(form(("model", "unknown")), caller=LIMITED), NoProvider)
+    assert world.limits.seconds == {}

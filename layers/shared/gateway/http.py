@@ -80,8 +80,14 @@ def caller_of(event: Event) -> Caller:
 
 
 def path_parameter(event: Event, name: str) -> str:
-    """A path parameter, percent-decoded once: API Gateway passes it on as it was sent."""
-    return unquote((event.get("pathParameters") or {}).get(name) or "").strip("/")
+    """A path parameter, percent-decoded once.
+
+    The path is as it was sent. Reports disagree whether the parameters taken from it are decoded already
+    (serverless issue 5037 has seen `%40`, serverless-offline 638 the opposite): one that still stands in the
+    path is not.
+    """
+    value = ((event.get("pathParameters") or {}).get(name) or "").strip("/")
+    return unquote(value) if f"/{value}/" in f"{event['path']}/" else value
 
 
 def header_of(event: Event, name: str) -> str:

@@ -82,11 +82,13 @@ class ProviderClient:
         peers = self._checked_peers(base, opening)
         connection = self._take_idle(base, peers)
         if connection is not None:
+            # The peer may have given up the idle connection in the moment we used it: by closing it without
+            # a byte of an answer, or with a 408 to nobody. The request was not handled; a fresh one will tell.
             try:
-                return self._exchange(base, connection, segments, whole)
+                answer = self._exchange(base, connection, segments, whole)
+                if answer.status != 408:
+                    return answer
             except ProviderFailure as failure:
-                # The peer may have closed the idle connection in the moment we used it. Without a byte of
-                # an answer the request was not handled, and a fresh connection will tell.
                 if failure.kind != "reset" or connection.received:
                     raise
             opening = whole.within(self._connect_seconds, "connecting")

@@ -3,16 +3,17 @@
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from gateway import answers, routing, transcription_request
+from gateway import answers, limits, routing, transcription_request
 from gateway.catalog import callable_models
 from gateway.deployments import Deployment, usable
 from gateway.errors import GatewayError, InternalError, NoProvider, UpstreamError
 from gateway.failover import Decrypt, Failover, Success
 from gateway.health import Health
 from gateway.keys import Caller
+from gateway.limits import LimitStore
 from gateway.multipart import Part
 from gateway.provider_client import ProviderClient
 from gateway.settings import TranscribeSettings
@@ -63,6 +64,7 @@ class Gateway:
     client: ProviderClient
     open_upload: Callable[[Caller], OpenUpload]
     decrypt: Decrypt
+    limits: LimitStore
     # Takes a finished record and returns when it is kept somewhere.
     save: Callable[[Record], None]
     health: Health = field(default_factory=Health)
@@ -73,11 +75,14 @@ class Gateway:
 def run(call: Call, read_form: Callable[[], Sequence[Part]], gateway: Gateway) -> Reply:
     """Transcribe. Raises GatewayError; the usage record is written before the caller learns of either."""
     record = Record.begin(call.caller, call.request_id, call.started_at)
+    allowance = None
     try:
+        allowance = limits.take_request(call.caller, gateway.limits, gateway.now())
         reply = _transcribe(call, read_form, gateway, record)
         record.http_status = 200
     except GatewayError as error:
         record.http_status, record.error_type = error.status, error.type
+        error.headers |= allowance.headers() if allowance else {}
         raise
     except Exception:
         record.http_status, record.error_type = InternalError.status, InternalError.type
@@ -85,7 +90,7 @@ def run(call: Call, read_form: Callable[[], Sequence[Part]], gateway: Gateway) -
     finally:
         record.latency_ms = round((gateway.now() - call.started_at) * 1000)
         gateway.save(record)
-    return reply
+    return replace(reply, headers=reply.headers | allowance.headers()) if allowance else reply
 
 
 def _transcribe(
@@ -97,6 +102,25 @@ def _transcribe(
     if not eligible:
         raise _no_provider(call, gateway)
     record.model = eligible[0].model.slug
+    reserved = limits.reserve_seconds(call.caller, record.duration.billed, gateway.limits, gateway.now())
+    billed = 0
+    try:
+        reply = _serve(call, request, eligible, gateway, record)
+        billed = record.duration.billed or 0
+    finally:
+        if reserved:
+            reserved.settle(billed)
+    return reply
+
+
+def _serve(
+    call: Call,
+    request: TranscriptionRequest,
+    eligible: Sequence[Deployment],
+    gateway: Gateway,
+    record: Record,
+) -> Reply:
+    """The reply of the first deployment that gives a transcript."""
     ordered = routing.order(
         eligible, call.caller, gateway.health, gateway.clock(), verbose=request.is_verbose
     )

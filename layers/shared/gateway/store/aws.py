@@ -20,7 +20,7 @@ _CONFIG = Config(
 
 
 @cache
-def _session() -> botocore.session.Session:
+def session() -> botocore.session.Session:
     return botocore.session.get_session()
 
 
@@ -28,7 +28,7 @@ def _session() -> botocore.session.Session:
 def client(service: str) -> Any:
     """A low-level client. botocore's own session: boto3's adds 80 of 370 ms of cold start and nothing used here
     (docs/decisions.md)."""
-    return _session().create_client(service, config=_CONFIG)
+    return session().create_client(service, config=_CONFIG)
 
 
 def error_code(error: Exception) -> str:
@@ -36,6 +36,19 @@ def error_code(error: Exception) -> str:
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", ""))
     return ""
+
+
+def is_condition_failure(error: Exception) -> bool:
+    """Whether a single write was refused by its own condition."""
+    return error_code(error) == "ConditionalCheckFailedException"
+
+
+def cancelled_by_condition(error: Exception) -> bool:
+    """Whether a transaction was refused by a condition, and not by a conflict that another try may not meet."""
+    if error_code(error) != "TransactionCanceledException" or not isinstance(error, ClientError):
+        return False
+    reasons = error.response.get("CancellationReasons", [])
+    return any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons)
 
 
 def encode(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,12 +95,22 @@ def _decode(value: Mapping[str, Any]) -> Any:
     return inner
 
 
-def query(table: str, pk: str, *, prefix: str = "", consistent: bool = False) -> Iterator[dict[str, Any]]:
-    """All items of one partition whose sort key begins with `prefix`, page by page."""
+def query(
+    table: str,
+    pk: str,
+    *,
+    prefix: str = "",
+    between: tuple[str, str] | None = None,
+    consistent: bool = False,
+) -> Iterator[dict[str, Any]]:
+    """All items of one partition, those whose sort key begins with `prefix` or lies `between` two, page by page."""
     condition, values = "pk = :pk", {":pk": {"S": pk}}
     if prefix:
         condition += " AND begins_with(sk, :sk)"
         values[":sk"] = {"S": prefix}
+    if between:
+        condition += " AND sk BETWEEN :first AND :last"
+        values |= {":first": {"S": between[0]}, ":last": {"S": between[1]}}
     start: dict[str, Any] = {}
     while True:
         page = client("dynamodb").query(

@@ -73,7 +73,7 @@ class ProviderStore:
                 **condition,
             )
         except aws.StoreError as error:
-            if aws.error_code(error) != "ConditionalCheckFailedException":
+            if not aws.is_condition_failure(error):
                 raise
             return False
         return True
@@ -98,7 +98,7 @@ class ProviderStore:
         try:
             aws.put(self.table, item, **condition)
         except aws.StoreError as error:
-            if aws.error_code(error) != "ConditionalCheckFailedException":
+            if not aws.is_condition_failure(error):
                 raise
             return False
         return True
@@ -125,7 +125,7 @@ class ProviderStore:
                 ExpressionAttributeValues=aws.encode(values),
             )
         except aws.StoreError as error:
-            if aws.error_code(error) != "ConditionalCheckFailedException":
+            if not aws.is_condition_failure(error):
                 raise
             self._sweep(provider.owner, provider.name, lambda each: each == version)
             return False

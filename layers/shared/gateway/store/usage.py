@@ -27,7 +27,7 @@ class UsageStore:
         try:
             aws.put(self.table, {**item, "pk": pk, "sk": sk}, ConditionExpression="attribute_not_exists(pk)")
         except aws.StoreError as error:
-            if aws.error_code(error) != "ConditionalCheckFailedException":
+            if not aws.is_condition_failure(error):
                 raise
 
     def save(self, item: Mapping[str, Any]) -> None:

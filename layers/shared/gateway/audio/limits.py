@@ -1,0 +1,52 @@
+"""The bounds that keep a walk over hostile bytes short."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_ELEMENTS = 800_000
+"""Elements (pages, boxes, blocks, frames) that one probe visits: 4 hours of 20 ms packets, under a second."""
+
+MAX_TRIM_SECONDS = 0.3
+"""What a container header may take off one end of a stream. Priming and padding of every codec fit (2,112
+samples of AAC at 8 kHz are 0.264 s); a header that claims more is not believed, so a lie gains no more than
+this."""
+
+BATCH = 4096
+"""Packets measured at once: enough to amortise a call, few enough to need no memory."""
+
+_WINDOW = 1 << 15
+
+
+class TooManyElementsError(Exception):
+    """The file has more elements than `MAX_ELEMENTS`: its duration stays unknown."""
+
+
+class Budget:
+    """What one probe may spend: elements, and the seconds after which the answer no longer matters."""
+
+    __slots__ = ("elements", "max_seconds")
+
+    def __init__(self, max_seconds: float, elements: int = MAX_ELEMENTS) -> None:
+        self.max_seconds = max_seconds
+        self.elements = elements
+
+    def spend(self, elements: int = 1) -> None:
+        """Pay for `elements` steps; raises TooManyElementsError when nothing is left."""
+        self.elements -= elements
+        if self.elements < 0:
+            raise TooManyElementsError
+
+
+def occurrences(view: memoryview, needle: bytes, start: int) -> "Iterator[int]":
+    """Positions of `needle` from `start` on; a memoryview has no find(), so growing windows are copied."""
+    overlap = len(needle) - 1
+    size = 512
+    while start < len(view):
+        window = bytes(view[start : start + size + overlap])
+        at = window.find(needle)
+        while at >= 0:
+            yield start + at
+            at = window.find(needle, at + 1)
+        start += size
+        size = min(2 * size, _WINDOW)

@@ -1,0 +1,60 @@
+"""Opus packets: how long each one is, from its table-of-contents byte."""
+
+from struct import unpack_from
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+RATE = 48_000
+_UNIT = 120  # samples in 2.5 ms, the shortest frame; every duration is a multiple of it
+_MAX_UNITS = 48  # a packet is at most 120 ms (RFC 6716 section 3.1, requirement R5)
+
+# Frame length of the 32 configurations, in units of 2.5 ms (RFC 6716 section 3.1, table 2):
+# SILK 10, 20, 40, 60 ms; hybrid 10, 20 ms; CELT 2.5, 5, 10, 20 ms.
+_FRAME = bytes([4, 8, 16, 24] * 3 + [4, 8] * 2 + [1, 2, 4, 8] * 4)
+_COUNTED = 255  # frame count code 3: the count stands in the second byte
+_PACKET = bytes(_COUNTED if toc & 3 == 3 else _FRAME[toc >> 3] * (2 if toc & 3 else 1) for toc in range(256))
+
+
+class OpusPackets:
+    """Counts 48 kHz samples of Opus packets; `priming` samples at the start are not played."""
+
+    name = "opus"
+    rate = RATE
+    looped = False
+
+    def __init__(self, pre_skip: int) -> None:
+        self.priming = pre_skip
+
+    def count(self, view: memoryview, starts: "Sequence[int]", sizes: "Sequence[int]", /) -> int:
+        """Samples in the packets that start at `starts`, each `sizes` bytes long and at least one."""
+        units = bytes(map(view.__getitem__, starts)).translate(_PACKET)
+        total = sum(units)
+        if _COUNTED in units:
+            for index, unit in enumerate(units):
+                if unit == _COUNTED:
+                    total += _counted_units(view, starts[index], sizes[index]) - _COUNTED
+        return total * _UNIT
+
+
+def _counted_units(view: memoryview, start: int, size: int) -> int:
+    """Units of a code 3 packet (RFC 6716 section 3.2.5); 0 when no decoder would accept it."""
+    if size < 2:
+        return 0
+    units = (view[start + 1] & 63) * _FRAME[view[start] >> 3]
+    return units if units <= _MAX_UNITS else 0
+
+
+def read_opus_head(head: bytes) -> OpusPackets | None:
+    """An `OpusHead` packet (RFC 7845 section 5.1), as Ogg and Matroska carry it."""
+    if len(head) < 19 or not head.startswith(b"OpusHead") or head[8] >> 4:
+        return None
+    return OpusPackets(unpack_from("<H", head, 10)[0])
+
+
+def read_dops(box: bytes) -> OpusPackets | None:
+    """A `dOps` box: OpusHead without magic, big-endian (Encapsulation of Opus in ISOBMFF, section 4.3.2)."""
+    if len(box) < 11:
+        return None
+    return OpusPackets(unpack_from(">H", box, 2)[0])

@@ -1,0 +1,69 @@
+"""What a walk finds out."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+class Audio:
+    """A measured file; frozen. Written out because importing dataclasses or typing takes longer than a probe.
+
+    - `format`: wav, mp3, mp4 (m4a too), flac, ogg or webm (Matroska too); None for nothing we know.
+    - `codec`: a name for people and logs, None when unknown.
+    - `seconds`: None when the duration cannot be established.
+    - `has_audio`: False only when the container is readable, has tracks, and all of them are known to be
+    something
+      else; None when that cannot be told.
+    """
+
+    __slots__ = ("codec", "format", "has_audio", "seconds")
+    __match_args__ = ("format", "codec", "seconds", "has_audio")
+
+    format: str | None
+    codec: str | None
+    seconds: float | None
+    has_audio: bool | None
+
+    def __init__(
+        self,
+        format: str | None = None,
+        codec: str | None = None,
+        seconds: float | None = None,
+        has_audio: bool | None = None,
+    ) -> None:
+        for name, value in zip(self.__match_args__, (format, codec, seconds, has_audio), strict=True):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> "NoReturn":
+        raise AttributeError(f"Audio is frozen: {name}")
+
+    def __delattr__(self, name: str) -> "NoReturn":
+        raise AttributeError(f"Audio is frozen: {name}")
+
+    def _fields(self) -> tuple[object, ...]:
+        return self.format, self.codec, self.seconds, self.has_audio
+
+    def __eq__(self, other: object) -> bool:
+        return self._fields() == other._fields() if isinstance(other, Audio) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._fields())
+
+    def __repr__(self) -> str:
+        return "Audio(format={!r}, codec={!r}, seconds={!r}, has_audio={!r})".format(*self._fields())
+
+
+class Finding:
+    """Filled in by a walk as it goes, so that what was learnt survives a walk that is cut short."""
+
+    __slots__ = ("codec", "format", "has_audio", "seconds")
+
+    def __init__(self) -> None:
+        self.format: str | None = None
+        self.codec: str | None = None
+        self.seconds: float | None = None
+        self.has_audio: bool | None = None
+
+    def result(self) -> Audio:
+        """The frozen value; no samples at all is no duration."""
+        return Audio(self.format, self.codec, self.seconds or None, self.has_audio)

@@ -1,0 +1,20 @@
+"""Writes openapi.yaml, the source, as the JSON that the site function serves."""
+
+import json
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "openapi.yaml"
+SERVED = ROOT / "functions" / "site" / "openapi.json"
+
+
+def as_json() -> str:
+    """The document as one line, ending in a line break."""
+    document = yaml.safe_load(SOURCE.read_text("utf-8"))
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+if __name__ == "__main__":
+    SERVED.write_text(as_json(), "utf-8")

@@ -1,0 +1,106 @@
+"""An OpenAI-shaped speech server that answers what a test tells it to, published like any operator's."""
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+
+TIMEOUT_SECONDS = 10
+
+
+@dataclass
+class StubProvider:
+    """One service with one model. `answer(fields)` makes the body from the text fields that arrived."""
+
+    gateway_url: str
+    key: str
+    features: list[str]
+    answer: Callable[[bytes], dict[str, Any]]
+    delay_seconds: float = 0
+    refuses_verbose: bool = False
+    model: str = field(default_factory=lambda: f"stub/{uuid.uuid4().hex[:8]}")
+    name: str = field(default_factory=lambda: f"stub-{uuid.uuid4().hex[:8]}")
+    bodies: list[bytes] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        service = {
+            "name": "speech",
+            "type": "stt",
+            "engine": "other",
+            "url": f"http://127.0.0.1:{self._server.server_port}/v1",
+            "features": self.features,
+            "models": [{"id": self.model}],
+        }
+        manifest = {
+            "schema_version": 1,
+            "agent": {"name": self.name},
+            "hosts": [{"id": "host", "services": [service]}],
+        }
+        self._call("PUT", "/api/inference/agent/manifest/", json={"raw_yaml": "", "parsed": manifest})
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.withdraw()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def withdraw(self) -> None:
+        """Takes the provider away from the gateway; a second time is no error."""
+        self._call("DELETE", f"/v1/providers/{self.name}", allowed=(200, 404))
+
+    def _call(self, method: str, path: str, allowed: tuple[int, ...] = (200,), **options: Any) -> None:
+        headers = {"Authorization": f"Bearer {self.key}"}
+        reply = requests.request(
+            method, self.gateway_url + path, headers=headers, timeout=TIMEOUT_SECONDS, **options
+        )
+        assert reply.status_code in allowed, reply.text
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        stub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = read_body(self)
+                stub.bodies.append(body)
+                time.sleep(stub.delay_seconds)
+                if stub.refuses_verbose and b"verbose_json" in body:
+                    self.reply(400, {"error": {"message": "verbose_json is not supported"}})
+                else:
+                    self.reply(200, stub.answer(body))
+
+            def reply(self, status: int, value: dict[str, Any]) -> None:
+                content = json.dumps(value).encode()
+                self.send_response(status)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        return Handler
+
+
+def read_body(handler: BaseHTTPRequestHandler) -> bytes:
+    """The request's body, whether it has a length or comes in chunks."""
+    if handler.headers.get("transfer-encoding", "").lower() != "chunked":
+        return handler.rfile.read(int(handler.headers.get("content-length") or 0))
+    body = b""
+    while size := int(handler.rfile.readline().split(b";")[0], 16):
+        body += handler.rfile.read(size)
+        handler.rfile.readline()
+    handler.rfile.readline()
+    return body

@@ -1,0 +1,47 @@
+"""An AWS inside the test's own process, with what `template.yaml` declares."""
+
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from gateway import settings
+from gateway.store import aws, catalog, credentials, keys, limits, providers, totals, usage
+from local.embedded_aws import CREDENTIALS, create_resources
+from server.template import Template
+
+CACHED = (
+    aws.client,
+    aws.session,
+    catalog.catalog_store,
+    credentials.credential_store,
+    keys.key_store,
+    limits.limit_store,
+    providers.provider_store,
+    totals.totals_store,
+    usage.usage_store,
+    settings.catalog_settings,
+    settings.transcribe_settings,
+)
+
+
+@pytest.fixture
+def in_process_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Template]:
+    """moto without a server; the environment of all functions is set, everything remembered is forgotten."""
+    template = Template()
+    for function in template.functions().values():
+        for name, value in function.environment.items():
+            monkeypatch.setenv(name, value)
+    for name, value in {**CREDENTIALS, "POWERTOOLS_METRICS_DISABLED": "true"}.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        create_resources(template, boto3.client)
+        _forget()
+        yield template
+    _forget()
+
+
+def _forget() -> None:
+    for cached in CACHED:
+        cached.cache_clear()

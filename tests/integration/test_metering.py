@@ -1,0 +1,116 @@
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from functions.usage_retry import app as usage_retry
+from functions.usage_rollup import app as usage_rollup
+from gateway.store import aws
+from gateway.store.limits import limit_store
+from gateway.store.totals import totals_store
+from gateway.store.usage import usage_store
+from gateway.totals import Question
+
+pytestmark = pytest.mark.usefixtures("in_process_aws")
+EVER = Question("2026-01-01", "2026-12-31", "day", False)
+
+
+def record(number: int = 1, **changes: Any) -> dict[str, Any]:
+    made = {
+        "user_id": "bob",
+        "request_id": f"r{number}",
+        "time": "2026-01-01T00:00:00.000Z",
+        "status": "succeeded",
+        "model": "m",
+        "provider": "alice/home",
+        "billed_seconds": 10,
+        "attempts": [{"provider": "alice/home", "outcome": "ok", "milliseconds": 1}],
+    }
+    return made | changes
+
+
+def batch(*records: dict[str, Any]) -> dict[str, Any]:
+    images = [{"NewImage": aws.encode(each), "SequenceNumber": str(n)} for n, each in enumerate(records)]
+    return {"Records": [{"eventName": "INSERT", "dynamodb": image} for image in images]}
+
+
+def seconds(user: str = "bob", question: Question = EVER) -> int:
+    return sum(total.seconds for total in totals_store().read(user, question))
+
+
+# --- totals
+
+
+def test_a_stream_that_delivers_twice_counts_once() -> None:
+    for _ in range(3):
+        assert usage_rollup.handler(batch(record(1), record(2)), None) == {"batchItemFailures": []}
+    assert seconds() == 20
+    assert seconds("alice", Question("2026-01-01", "2026-01-01", "day", True)) == 20
+
+
+def test_days_are_asked_for_inclusively() -> None:
+    usage_rollup.handler(batch(*(record(n, time=f"2026-01-0{n}T12:00:00.000Z") for n in range(1, 6))), None)
+    assert seconds(question=Question("2026-01-02", "2026-01-04", "day", False)) == 30
+
+
+def test_what_cannot_be_counted_now_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(totals_store(), "table", "no-such-table")
+        answer = usage_rollup.handler(batch(record(1), record(2)), None)
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "0"}]}
+    usage_rollup.handler(batch(record(1), record(2)), None)
+    assert seconds() == 20
+
+
+def test_records_that_expire_are_no_usage() -> None:
+    removed = {"Records": [{"eventName": "REMOVE", "dynamodb": {"SequenceNumber": "1"}}]}
+    assert usage_rollup.handler(removed, None) == {"batchItemFailures": []}
+    assert seconds() == 0
+
+
+# --- the queue
+
+
+def test_a_queued_record_is_written_and_one_that_fails_stays() -> None:
+    messages = [{"messageId": "1", "body": '{"user_id": "bob", "time": "t", "request_id": "r"}'}]
+    assert usage_retry.handler({"Records": messages}, None) == {"batchItemFailures": []}
+    assert [each["request_id"] for each in aws.query(usage_store().table, "user#bob")] == ["r"]
+    usage_store().table = "no-such-table"
+    assert usage_retry.handler({"Records": messages}, None) == {
+        "batchItemFailures": [{"itemIdentifier": "1"}]
+    }
+
+
+# --- limits
+
+
+def test_a_minutes_worth_of_requests_may_come_at_once_and_then_evenly() -> None:
+    store = limit_store()
+    assert [store.take_request("bob", 20, 60, 1000.5)[0] for _ in range(4)] == [True, True, True, False]
+    assert store.take_request("bob", 20, 60, 1019)[0] is False
+    assert store.take_request("bob", 20, 60, 1021)[0] is True
+    assert store.take_request("carol", 20, 60, 1021)[0] is True
+
+
+def test_after_a_quiet_minute_all_of_it_is_back() -> None:
+    store = limit_store()
+    for start in (1000, 1060.1):
+        assert [store.take_request("bob", 30, 60, start)[0] for _ in range(3)] == [True, True, False]
+
+
+def test_seconds_are_reserved_up_to_the_quota_and_given_back() -> None:
+    store = limit_store()
+    assert store.reserve_seconds("bob", 7, 6, 10)
+    assert not store.reserve_seconds("bob", 7, 5, 10)
+    assert store.reserve_seconds("bob", 8, 5, 10)
+    store.add_seconds("bob", 7, -6)
+    assert store.reserve_seconds("bob", 7, 10, 10)
+    assert not store.reserve_seconds("bob", 7, 0, 10)
+    assert not store.reserve_seconds("carol", 7, 11, 10)
+
+
+def test_requests_at_once_cannot_reserve_more_than_the_quota() -> None:
+    store = limit_store()
+    with ThreadPoolExecutor(8) as threads:
+        taken = list(threads.map(lambda _: store.reserve_seconds("bob", 7, 3, 10), range(16)))
+    assert sum(taken) == 3

@@ -1,0 +1,248 @@
+"""What is wrong with a manifest, each problem at its path, all of them at once."""
+
+import re
+from typing import Any
+
+import pytest
+
+from gateway import manifest
+from tests.manifests import manifest_of, problems_of, service
+
+LONG = "x" * 10_000
+NOT_A_NAME = [
+    "a/b",
+    "a#b",
+    "a?b",
+    "a%2Fb",
+    "a\\b",
+    " a",
+    "a ",
+    "",
+    " ",
+    ".",
+    "..",
+    "é" * 65,
+    "a\u202eb",
+    "a\nb",
+]
+
+BAD_SERVICES: list[tuple[str, Any, str]] = [
+    ("name", None, "is required"),
+    ("name", 5, "must be text, not a number"),
+    *[("name", name, manifest.schema.NAME) for name in NOT_A_NAME],
+    ("type", "asr", "must be one of [llm, stt, tts,"),
+    ("type", ["stt"], "must be text, not a list"),
+    ("engine", "whisper", "must be one of [vllm, lmstudio, ollama, sglang, llamacpp, tgi, other]"),
+    ("engine", None, "is required"),
+    ("engine", {}, "must be text, not an object"),
+    ("url", None, "is required"),
+    ("url", 1, "must be text"),
+    *[
+        ("url", url, "must be an absolute URL with scheme and host")
+        for url in (
+            "",
+            "stt.example.com",
+            "/v1",
+            "https://",
+            "https:///v1",
+            "http://h:99999",
+            "http://[::1",
+            "//h/v1",
+        )
+    ],
+    ("url", "https://user:secret@h/v1", "must not contain a user name or password"),
+    ("url", "https://h/v1?key=1", "must end before any ? or #"),
+    ("url", "https://h/v1#x", "must end before any ? or #"),
+    ("url", "https://good.com\\@evil.com", "must not contain spaces"),
+    ("url", "https://h/ v1", "must not contain spaces"),
+    ("url", "https://h\n/v1", "must not contain spaces"),
+    ("features", "timestamps", "must be a list, not text"),
+    ("features[1]", ["a", 1], "must be text, not a number"),
+    ("features[0]", [""], "must be one line and not empty"),
+    ("models", {"id": "a"}, "must be a list, not an object"),
+    ("models[0]", ["whisper-1"], "must be an object, not text"),
+    ("models[0]", [None], "must be an object, not null"),
+    ("models[0]", [{}], "needs id or hf"),
+    ("models[0]", [{"id": " "}], "needs id or hf"),
+    ("models[0].id", [{"id": 7}], "must be text, not a number"),
+    ("models[0].id", [{"id": "a#b"}], "must be 1 to 256 bytes"),
+    ("models[0].hf", [{"hf": "x" * 257}], "must be 1 to 256 bytes"),
+    ("models[0].id", [{"id": "a\nb"}], "must be 1 to 256 bytes"),
+    (
+        "models[1]",
+        [{"id": "Whisper"}, {"id": "whisper "}],
+        "is the same model as hosts[0].services[0].models[0]",
+    ),
+    ("models[0].context_length", [{"id": "a", "context_length": 0}], "must be a positive integer"),
+    ("models[0].context_length", [{"id": "a", "context_length": -1}], "must be a positive integer"),
+    (
+        "models[0].context_length",
+        [{"id": "a", "context_length": True}],
+        "must be a positive integer, not true or",
+    ),
+    (
+        "models[0].context_length",
+        [{"id": "a", "context_length": 1.5}],
+        "must be a positive integer, not a fraction",
+    ),
+    (
+        "models[0].context_length",
+        [{"id": "a", "context_length": "8k"}],
+        "must be a positive integer, not text",
+    ),
+    ("models[0].context_length", [{"id": "a", "context_length": 10**400}], "must be a number between"),
+    ("models[0].input_modalities", [{"id": "a", "input_modalities": "audio"}], "must be a list"),
+    ("models[0].name", [{"id": "a", "name": ["x"]}], "must be text"),
+    ("models[0].quantization", [{"id": "a", "quantization": 8}], "must be text, not a number"),
+    ("command", ["vllm", "serve"], "must be text, not a list"),
+    ("command", "x" * 1025, "must be at most 1024 characters, and is 1025"),
+    ("command", "bell\x07", "must not contain control characters"),
+    ("extra", "x", "must be an object, not text"),
+    ("access", "public", "must be one of [private, authenticated, restricted]"),
+    ("allowed_users", "bob", "must be a list, not text"),
+    ("allowed_users[0]", ["bob@example.com"], "must be 1 to 64 of the characters"),
+    ("allowed_users[0]", [None], "must be text, not null"),
+    ("api_key", 5, "must be text"),
+    ("api_key", "", "must be printable ASCII"),
+    ("api_key", "sk-1\r\nHost: evil", "must be printable ASCII"),
+    ("api_key", "sk-é", "must be printable ASCII"),
+    ("api_key", "sk 1", "must be printable ASCII"),
+    ("x-anything", float("nan"), "must be a number between"),
+    ("x-anything", float("inf"), "must be a number between"),
+    ("x-anything", "\ud800", "must be whole Unicode characters"),
+    ("x-anything", {1, 2}, "must be text, a number, true, false, null, a list or an object, not a set"),
+    ("x-anything", b"x", "not a bytes"),
+    ("x-anything", {1: 2}, "keys must be text, and one is a number"),
+    ("x-anything", {LONG: 2}, "a key must be at most 1024 characters"),
+]
+
+
+def first_key(path: str) -> str:
+    return re.split(r"[.\[]", path)[0]
+
+
+@pytest.mark.parametrize(("field", "value", "message"), BAD_SERVICES)
+def test_a_bad_service_field_is_reported_at_its_path(field: str, value: Any, message: str):
+    (problem,) = problems_of(manifest_of(service(**{first_key(field): value})))
+    path, told = problem.split(": ", 1)
+    assert path == f"hosts[0].services[0].{field}"
+    assert told.startswith(message) or told.endswith(message)
+
+
+BAD_HOSTS: list[tuple[str, Any, str]] = [
+    ("id", None, "is required"),
+    ("id", "a/b", manifest.schema.NAME),
+    ("hostname", 1, "must be text"),
+    ("address", "a\nb", "must be one line"),
+    ("notes", {}, "must be text, not an object"),
+    ("services", {}, "must be a list, not an object"),
+    ("services[0]", ["asr"], "must be an object, not text"),
+    ("gpu", "RTX", "must be an object, not text"),
+    ("gpu.vendor", {"vendor": "NVIDIA"}, "must be one of [nvidia, amd, apple, intel]"),
+    ("gpu.vram_gb", {"vram_gb": -1}, "must not be negative"),
+    ("gpu.vram_gb", {"vram_gb": "24"}, "must be a number, not text"),
+    ("gpu.vram_gb", {"vram_gb": True}, "must be a number, not true or false"),
+    ("gpu.vram_gb", {"vram_gb": float("nan")}, "must be a number between"),
+    ("gpu.count", {"count": 0}, "must be a positive integer"),
+    ("gpu.model", {"model": 4090}, "must be text"),
+    ("gpus", {}, "must be a list, not an object"),
+    ("gpus[1].vendor", [{}, {"vendor": "tpu"}], "must be one of"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "message"), BAD_HOSTS)
+def test_a_bad_host_field_is_reported_at_its_path(field: str, value: Any, message: str):
+    parsed = manifest_of()
+    parsed["hosts"][0][first_key(field)] = value
+    (problem,) = problems_of(parsed)
+    assert problem.startswith(f"hosts[0].{field}: {message}")
+
+
+BAD_DOCUMENTS: list[tuple[dict[str, Any], str]] = [
+    ({"schema_version": None}, "schema_version: is required"),
+    ({"schema_version": 2}, "schema_version: must be 1"),
+    ({"schema_version": "1"}, "schema_version: must be 1"),
+    ({"schema_version": True}, "schema_version: must be 1"),
+    ({"agent": None}, "agent: is required"),
+    ({"agent": "home"}, "agent: must be an object, not text"),
+    ({"agent": {}}, "agent.name: is required"),
+    ({"agent": {"name": 1}}, "agent.name: must be text"),
+    *[
+        ({"agent": {"name": name}}, f"agent.name: {manifest.URL_SAFE}")
+        for name in ("", "a b", "a/b", "n" * 65, "..", "é", "home\n")
+    ],
+    ({"agent": {"name": "a", "listen_port": 0}}, "agent.listen_port: must be an integer from 1 to 65535"),
+    (
+        {"agent": {"name": "a", "listen_port": "443"}},
+        "agent.listen_port: must be an integer from 1 to 65535, not text",
+    ),
+    ({"hosts": {}}, "hosts: must be a list, not an object"),
+    ({"hosts": "x"}, "hosts: must be a list, not text"),
+    ({"hosts": [5]}, "hosts[0]: must be an object, not a number"),
+    ({"hosts": [{"id": f"h{n}"} for n in range(51)]}, "hosts: must have at most 50 entries, and has 51"),
+    ({"hosts": [{"id": "a"}, {"id": "a"}]}, "hosts[1].id: is the id of another host (hosts[0])"),
+    ({"a b": "\x00"}, '["a b"]: must not contain control characters'),
+]
+
+
+@pytest.mark.parametrize(("fields", "problem"), BAD_DOCUMENTS)
+def test_a_bad_document_is_reported_at_its_path(fields: dict[str, Any], problem: str):
+    (told,) = problems_of(manifest_of() | fields)
+    assert told.startswith(problem)
+
+
+@pytest.mark.parametrize("document", [None, [], "x", 1, True, 1.5])
+def test_a_document_that_is_no_object_is_refused(document: object):
+    assert problems_of(document)[0].startswith("manifest: ")
+
+
+def test_hosts_that_are_not_mentioned_at_all_are_a_mistake():
+    parsed = manifest_of()
+    parsed["host"] = parsed.pop("hosts")
+    assert problems_of(parsed) == ["hosts: is required: [] when there are none"]
+
+
+def test_the_name_of_a_service_is_unique_in_the_whole_manifest():
+    parsed = manifest_of(service())
+    parsed["hosts"].append({"id": "rig-02", "services": [service()]})
+    assert problems_of(parsed) == [
+        "hosts[1].services[0].name: is the name of another service (hosts[0].services[0])"
+    ]
+
+
+def test_an_hundred_and_one_services_are_too_many():
+    parsed = manifest_of(*[service(name=f"s{n}") for n in range(101)])
+    assert problems_of(parsed) == ["hosts[].services: must be at most 100 in all hosts together, and are 101"]
+
+
+def test_a_model_listed_twice_is_a_mistake_only_where_it_routes():
+    twice = [{"id": "q4", "hf": "Org/Model"}, {"id": "q8", "hf": "org/model"}]
+    assert len(manifest.validate(manifest_of(service(type="llm", models=twice))).services[0].models) == 2
+    assert problems_of(manifest_of(service(models=twice)))[0].startswith("hosts[0].services[0].models[1]: ")
+
+
+def test_every_problem_is_told_at_once_in_the_order_of_the_document():
+    bad = service(engine="x", url="y", models=[{"id": "a"}, {}, {"context_length": "z", "id": "b"}])
+    parsed = manifest_of(*[service(name=f"s{n}") for n in range(10)], bad, service(name="last", access="all"))
+    parsed |= {"schema_version": 3, "agent": {"name": "no good"}}
+    assert [problem.split(": ")[0] for problem in problems_of(parsed)] == [
+        "agent.name",
+        "hosts[0].services[10].engine",
+        "hosts[0].services[10].models[1]",
+        "hosts[0].services[10].models[2].context_length",
+        "hosts[0].services[10].url",
+        "hosts[0].services[11].access",
+        "schema_version",
+    ]
+
+
+def test_no_more_than_a_hundred_problems_are_told_and_the_rest_is_counted():
+    parsed = manifest_of(service(features=[""] * 250))
+    problems = problems_of(parsed)
+    assert len(problems) == 101
+    assert problems[-1] == "... and 150 more"
+
+
+def test_no_message_repeats_a_value():
+    bad = service(api_key="sk-secret\r\n", url="https://u:sk-secret@h", engine="sk-secret", name="sk-secret/")
+    assert "sk-secret" not in "".join(problems_of(manifest_of(bad)))
