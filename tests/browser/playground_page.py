@@ -39,7 +39,13 @@ def timed_answer(words: list[str], seconds_each: float = 0.5, per_segment: int =
         for index, group in enumerate(groups)
     ]
     text = " ".join(words)
-    return {"text": text, "language": "en", "duration": len(words) * seconds_each, "words": spans, "segments": segments}
+    return {
+        "text": text,
+        "language": "en",
+        "duration": len(words) * seconds_each,
+        "words": spans,
+        "segments": segments,
+    }
 
 
 class Playground:
@@ -85,7 +91,9 @@ class Playground:
 
     def transcribe(self, timeout_seconds: float = 60) -> dict[str, Any]:
         """Clicks Transcribe and gives back what the gateway answered."""
-        with self.page.expect_response("**/v1/audio/transcriptions", timeout=timeout_seconds * 1000) as answered:
+        with self.page.expect_response(
+            "**/v1/audio/transcriptions", timeout=timeout_seconds * 1000
+        ) as answered:
             self.go.click()
         expect(self.go).to_have_text("Transcribe")
         body: dict[str, Any] = answered.value.json()

@@ -49,7 +49,9 @@ class StubProvider:
         self._call("PUT", "/api/inference/agent/manifest/", json={"raw_yaml": "", "parsed": manifest})
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.withdraw()
         self._server.shutdown()
         self._server.server_close()

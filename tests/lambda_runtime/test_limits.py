@@ -25,7 +25,7 @@ def wav(size: int) -> bytes:
 
 def upload_of(size: int) -> tuple[bytes, int]:
     """A transcription event of exactly `size` bytes of JSON, and the bytes of audio in it."""
-    template: dict[str, Any] = event("transcribe_json")
+    template: dict[str, Any] = event("transcribe")
     boundary = template["headers"]["content-type"].partition("boundary=")[2]
     head = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="model"\r\n\r\npocketsphinx/en-us\r\n'
@@ -56,7 +56,7 @@ def test_a_reply_of_five_megabytes_of_accented_text_fits_lambdas_answer(
     start: Start, published: Publish
 ) -> None:
     published("long-text")
-    answer = start("TranscribeFunction").invoke(event("transcribe_json"))
+    answer = start("TranscribeFunction").invoke(event("transcribe"))
     assert answer["statusCode"] == 200, str(answer)[:500]
     assert len(body_of(answer)["text"].encode()) == 5_000_000
 
@@ -65,7 +65,7 @@ def test_a_reply_that_escaping_makes_too_large_is_an_upstream_error_instead(
     start: Start, published: Publish
 ) -> None:
     published("long-text-of-quotes")
-    answer = start("TranscribeFunction").invoke(event("transcribe_json"))
+    answer = start("TranscribeFunction").invoke(event("transcribe"))
     assert answer["statusCode"] == 502, str(answer)[:500]
     assert body_of(answer)["error"]["type"] == "upstream_error"
 
@@ -75,7 +75,7 @@ def test_a_hanging_provider_is_answered_502_before_the_functions_timeout(
 ) -> None:
     published("never-answer")
     transcribe = start("TranscribeFunction", seconds=TIMEOUT_SECONDS)
-    answer = transcribe.invoke(event("transcribe_json"))
+    answer = transcribe.invoke(event("transcribe"))
     assert answer["statusCode"] == 502, answer
     assert body_of(answer)["error"]["type"] == "upstream_error"
     assert answer["multiValueHeaders"]["x-should-retry"] == ["false"]
