@@ -99,6 +99,14 @@ class Playground:
         body: dict[str, Any] = answered.value.json()
         return body
 
+    def until(self, expression: str) -> None:
+        """Waits for an expression to hold. (Playwright's own wait evaluates text in the page, which its policy forbids.)"""
+        for _ in range(100):
+            if self.page.evaluate(expression):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"never: {expression}")
+
     def audio(self, expression: str) -> Any:
         """An expression over `audio`, the page's audio element."""
         return self.page.evaluate(f"(audio => {expression})(document.getElementById('audio'))")
