@@ -46,7 +46,7 @@ build: .venv-sam/stamp
 	PATH="$(dir $(PYTHON)):$$PATH" $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE) $(BUILD_FLAGS)
 
 test: $(VENV)/dev.stamp
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile
 
 # Every built function under AWS's own runtime emulator; part of `make test` where the SAM CLI is installed.
 test-lambda: $(VENV)/dev.stamp .venv-sam/stamp
