@@ -7,7 +7,7 @@ INSTALL = bin/pip install --quiet --disable-pip-version-check --require-hashes
 export AWS_EC2_METADATA_DISABLED := true
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: run test check openapi conformance lock clean
+.PHONY: run build test test-lambda check openapi conformance lock clean
 
 # --- environments: each stamp says which lock file it was made from
 
@@ -40,8 +40,17 @@ $(VENV)/dev.stamp: $(VENV)/local.stamp requirements/dev.txt
 run: $(VENV)/local.stamp
 	@PYTHONPATH=.:layers/shared exec $(VENV)/bin/python -m local.run
 
+# `sam build` calls python3.13 by that name, and pyenv's may not be on PATH. BUILD_FLAGS=--use-container needs neither.
+ARCHITECTURE ?= arm64
+build: .venv-sam/stamp
+	PATH="$(dir $(PYTHON)):$$PATH" $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE) $(BUILD_FLAGS)
+
 test: $(VENV)/dev.stamp
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile
+
+# Every built function under AWS's own runtime emulator; part of `make test` where the SAM CLI is installed.
+test-lambda: $(VENV)/dev.stamp .venv-sam/stamp
+	$(VENV)/bin/python -m pytest tests/lambda_runtime
 
 check: $(VENV)/dev.stamp .venv-sam/stamp .venv-checkov/stamp
 	$(VENV)/bin/ruff check .

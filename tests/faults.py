@@ -271,6 +271,10 @@ def _chunked(*chunks: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
     return head + b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + end
 
 
+def _text(text: str) -> bytes:
+    return json.dumps({"text": text}, ensure_ascii=False).encode()
+
+
 _JSON = b'{"text": "one two three"}'
 _OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -304,6 +308,8 @@ FAULTS: dict[str, Fault] = {
     "json-list": _body(b'[{"text": "one"}]'),
     "missing-text": _body(b'{"transcript": "one"}'),
     "empty-body": _body(b""),
+    "long-text": _after_body(lambda exchange: exchange.answer(200, _text("é" * 2_500_000))),
+    "long-text-of-quotes": _after_body(lambda exchange: exchange.answer(200, _text('"' * 2_500_000))),
     "not-http": _raw(b"SSH-2.0-OpenSSH_9.6\r\n"),
     "truncated": _raw(_OK + b"Content-Length: 1000\r\n\r\n" + _JSON),
     "truncated-chunks": _raw(_chunked(_JSON, end=b"")),

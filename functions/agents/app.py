@@ -56,7 +56,7 @@ def event() -> dict[str, Any]:
 
 def operator() -> Operator:
     user_id = caller_of(event()).user_id
-    return Operator(user_id, provider_store(), credential_store().encrypt, catalog_settings(), time.time())
+    return Operator(user_id, provider_store(), credential_store(), catalog_settings(), time.time())
 
 
 def handler(raw_event: dict[str, Any], context: Any) -> dict[str, Any]:

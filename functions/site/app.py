@@ -28,6 +28,8 @@ def openapi() -> "Response[str]":
 
 @app.get("/playground")
 def playground() -> "Response[str]":
+    if app.current_event.path.endswith("/"):  # the page's relative URLs start from /playground
+        return Response(308, body="", headers={"location": "../playground"})
     return serve(site.asset(HERE / "playground", "index.html"))
 
 

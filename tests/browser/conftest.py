@@ -81,7 +81,9 @@ def context(chromium: Browser, witness: Witness) -> Iterator[Callable[..., Brows
 def playground(context: Callable[..., BrowserContext], gateway: Any) -> Open:
     """Opens the page: `playground(key="alice", prepare=None, **context options)`; key None leaves it unconnected."""
 
-    def open_page(key: str | None = "alice", prepare: Callable[[Page], None] | None = None, **options: Any) -> Playground:
+    def open_page(
+        key: str | None = "alice", prepare: Callable[[Page], None] | None = None, **options: Any
+    ) -> Playground:
         page = context(**options).new_page()
         if prepare:
             prepare(page)
@@ -96,7 +98,9 @@ def publish(gateway: Any) -> Iterator[Publish]:
     """Publishes a stub provider as one of the gateway's users, through a real manifest."""
     with ExitStack() as stack:
 
-        def start(answer: Any, features: list[str] | None = None, owner: str = "alice", **options: Any) -> StubProvider:
+        def start(
+            answer: Any, features: list[str] | None = None, owner: str = "alice", **options: Any
+        ) -> StubProvider:
             answers = answer if callable(answer) else lambda _: answer
             stub = StubProvider(gateway.base_url, gateway.keys[owner], features or [], answers, **options)
             return stack.enter_context(stub)

@@ -39,7 +39,13 @@ def timed_answer(words: list[str], seconds_each: float = 0.5, per_segment: int =
         for index, group in enumerate(groups)
     ]
     text = " ".join(words)
-    return {"text": text, "language": "en", "duration": len(words) * seconds_each, "words": spans, "segments": segments}
+    return {
+        "text": text,
+        "language": "en",
+        "duration": len(words) * seconds_each,
+        "words": spans,
+        "segments": segments,
+    }
 
 
 class Playground:
@@ -85,11 +91,21 @@ class Playground:
 
     def transcribe(self, timeout_seconds: float = 60) -> dict[str, Any]:
         """Clicks Transcribe and gives back what the gateway answered."""
-        with self.page.expect_response("**/v1/audio/transcriptions", timeout=timeout_seconds * 1000) as answered:
+        with self.page.expect_response(
+            "**/v1/audio/transcriptions", timeout=timeout_seconds * 1000
+        ) as answered:
             self.go.click()
         expect(self.go).to_have_text("Transcribe")
         body: dict[str, Any] = answered.value.json()
         return body
+
+    def until(self, expression: str) -> None:
+        """Waits for an expression to hold. (Playwright's own wait evaluates text in the page, which its policy forbids.)"""
+        for _ in range(100):
+            if self.page.evaluate(expression):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"never: {expression}")
 
     def audio(self, expression: str) -> Any:
         """An expression over `audio`, the page's audio element."""

@@ -1,10 +1,11 @@
-"""An OpenAI-shaped speech server that answers what a test tells it to, published like any operator's."""
+"""Servers for the tests: a speech provider that answers what it is told to, and a gateway below a stage path."""
 
 import json
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -49,7 +50,9 @@ class StubProvider:
         self._call("PUT", "/api/inference/agent/manifest/", json={"raw_yaml": "", "parsed": manifest})
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.withdraw()
         self._server.shutdown()
         self._server.server_close()
@@ -104,3 +107,42 @@ def read_body(handler: BaseHTTPRequestHandler) -> bytes:
         handler.rfile.readline()
     handler.rfile.readline()
     return body
+
+
+@contextmanager
+def below_a_path(target: str, prefix: str) -> Iterator[str]:
+    """A reverse proxy to `target` whose paths all begin with `prefix`; yields its base URL."""
+
+    class Forward(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def forward(self) -> None:
+            path = self.path.removeprefix(prefix)
+            if path == self.path:
+                self.send_error(403)
+                return
+            kept = {name: self.headers[name] for name in ("authorization", "content-type") if name in self.headers}
+            reply = requests.request(
+                self.command, target + path, headers=kept, data=read_body(self), timeout=60, allow_redirects=False
+            )
+            self.send_response(reply.status_code)
+            for name, value in reply.headers.items():
+                if name.lower() not in ("content-length", "transfer-encoding", "content-encoding", "connection", "date"):
+                    self.send_header(name, value)
+            self.send_header("content-length", str(len(reply.content)))
+            self.end_headers()
+            self.wfile.write(reply.content)
+
+        do_GET = do_POST = forward  # noqa: N815 - the names that http.server calls
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Forward)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}{prefix}"
+    finally:
+        server.shutdown()
+        server.server_close()

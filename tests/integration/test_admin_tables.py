@@ -2,13 +2,9 @@
 
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from moto import mock_aws
 from typer.testing import CliRunner
 
 from admin.cli import app
@@ -16,45 +12,16 @@ from gateway.keys import PREFERENCES, Limits
 from gateway.operators import Operator
 from gateway.settings import CatalogSettings
 from gateway.store import aws
-from gateway.store.keys import KeyStore
-from gateway.store.providers import ProviderStore
-
-TEMPLATE = Path(__file__).parents[2] / "template.yaml"
-TABLES = {"KeysTable": "keys", "ProvidersTable": "providers"}
-
-
-class _Template(yaml.SafeLoader):
-    """CloudFormation's tags stand for values that the tables' schemas do not need."""
-
-
-_Template.add_multi_constructor("!", lambda loader, tag, node: tag)
+from gateway.store.keys import KeyStore, key_store
+from gateway.store.providers import provider_store
+from server.template import Template
 
 
 @pytest.fixture(autouse=True)
-def tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    # As an administrator's shell has it; botocore itself reads AWS_DEFAULT_REGION.
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "STT_GATEWAY_STACK"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("KEYS_TABLE", "keys")
-    monkeypatch.setenv("PROVIDERS_TABLE", "providers")
-    with mock_aws():
-        forget_clients()
-        resources = yaml.load(TEMPLATE.read_text(), _Template)["Resources"]
-        for resource, name in TABLES.items():
-            schema = resources[resource]["Properties"]
-            wanted = ("KeySchema", "AttributeDefinitions", "BillingMode")
-            aws.client("dynamodb").create_table(TableName=name, **{key: schema[key] for key in wanted})
-        yield
-    forget_clients()
-
-
-def forget_clients() -> None:
-    aws.client.cache_clear()
-    aws._session.cache_clear()
+def tables(in_process_aws: Template, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment as an administrator's shell has it, and the tables by their outputs' names."""
+    monkeypatch.delenv("STT_GATEWAY_STACK", raising=False)
+    return {name: in_process_aws.physical_name(name) for name in ("KeysTable", "ProvidersTable")}
 
 
 def run(*arguments: str, status: int = 0) -> Any:
@@ -73,7 +40,7 @@ def listed(*arguments: str) -> Any:
 def test_a_new_key_is_alone_on_stdout_and_works():
     result = run("keys", "create", "alice", "--name", "laptop")
     key = result.stdout.strip()
-    caller = KeyStore("keys").identify(key, time.time())
+    caller = key_store().identify(key, time.time())
     assert caller is not None
     assert caller.user_id == "alice"
     assert result.stderr == f"{caller.key_id} for alice, shown only now:\n"
@@ -93,8 +60,8 @@ def test_a_key_that_expires_says_so_and_does():
     key = run("keys", "create", "alice", "--expires", "2100-12-31").stdout.strip()
     (row,) = listed("keys", "list", "alice")
     assert row["expires_at"] == "2101-01-01T00:00:00Z"
-    assert KeyStore("keys").identify(key, 4_133_980_799) is not None
-    assert KeyStore("keys").identify(key, 4_133_980_800) is None
+    assert key_store().identify(key, 4_133_980_799) is not None
+    assert key_store().identify(key, 4_133_980_800) is None
 
 
 @pytest.mark.parametrize("name", ["by its id", "by itself"])
@@ -102,7 +69,7 @@ def test_a_revoked_key_works_no_more(name: str):
     created = listed("keys", "create", "alice")
     told = created["id"] if name == "by its id" else created["key"]
     assert f"{created['id']} of alice is revoked" in run("keys", "revoke", told).stdout
-    assert KeyStore("keys").identify(created["key"], time.time()) is None
+    assert key_store().identify(created["key"], time.time()) is None
     assert listed("keys", "list", "alice")[0]["state"] == "revoked"
 
 
@@ -136,15 +103,15 @@ def test_a_user_has_the_defaults_until_something_is_set():
 def test_what_is_set_is_kept_when_something_else_is():
     run("users", "set", "alice", "--requests-per-minute", "60", "--audio-seconds-per-day", "3600")
     run("users", "set", "alice", "--preference", "prefer_own")
-    assert KeyStore("keys").user("alice") == ("prefer_own", Limits(60, 3600))
+    assert key_store().user("alice") == ("prefer_own", Limits(60, 3600))
     run("users", "set", "alice", "--requests-per-minute", "none")
-    assert KeyStore("keys").user("alice") == ("prefer_own", Limits(None, 3600))
+    assert key_store().user("alice") == ("prefer_own", Limits(None, 3600))
 
 
 @pytest.mark.parametrize("preference", PREFERENCES)
 def test_every_preference_can_be_set(preference: str):
     assert preference in run("users", "set", "alice", "--preference", preference).stdout
-    assert KeyStore("keys").user("alice")[0] == preference
+    assert key_store().user("alice")[0] == preference
 
 
 # --- providers
@@ -154,7 +121,7 @@ def uploaded(owner: str, name: str, now: float, url: str = "https://stt.example.
     service = {"name": "asr", "type": "stt", "engine": "vllm", "url": url, "models": [{"id": "Whisper"}]}
     parsed = {"schema_version": 1, "agent": {"name": name}, "hosts": [{"id": "rig", "services": [service]}]}
     settings = CatalogSettings(provider_online_seconds=120, allow_private=False)
-    store = ProviderStore("providers")
+    store = provider_store()
     Operator(owner, store, lambda *_: b"", settings, now).upload_manifest({"parsed": parsed})
 
 
@@ -179,22 +146,24 @@ def test_the_providers_of_one_owner_can_be_listed_alone():
 # --- where the tables are
 
 
-def test_the_tables_of_a_stack_are_found_by_its_outputs(monkeypatch: pytest.MonkeyPatch):
+def test_the_tables_of_a_stack_are_found_by_its_outputs(
+    tables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.delenv("KEYS_TABLE")
-    outputs = {name: {"Value": table} for name, table in TABLES.items()}
+    outputs = {name: {"Value": table} for name, table in tables.items()}
     template = {"Resources": {"T": {"Type": "AWS::SNS::Topic"}}, "Outputs": outputs}
     aws.client("cloudformation").create_stack(StackName="prod", TemplateBody=json.dumps(template))
     run("keys", "create", "alice", "--stack", "prod")
-    assert len(KeyStore("keys").list("alice")) == 1
+    assert len(KeyStore(tables["KeysTable"]).list("alice")) == 1
 
 
-def test_a_stacks_own_parameters_say_who_is_online_and_dialable():
+def test_a_stacks_own_parameters_say_who_is_online_and_dialable(tables: dict[str, str]):
     uploaded("bob", "attic", time.time() - 1000, "http://192.168.1.9/v1")
     parameters = {"ProviderOnlineSeconds": "2000", "AllowPrivateProviders": "true"}
     template = {
         "Parameters": {name: {"Type": "String"} for name in parameters},
         "Resources": {"T": {"Type": "AWS::SNS::Topic"}},
-        "Outputs": {name: {"Value": table} for name, table in TABLES.items()},
+        "Outputs": {name: {"Value": table} for name, table in tables.items()},
     }
     given = [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()]
     aws.client("cloudformation").create_stack(

@@ -322,3 +322,11 @@ def test_providers_survive_the_way_to_the_table_and_back() -> None:
     assert kept is not None
     assert (kept.policies, kept.errors, kept.public_url) == (policies, changed.errors, changed.public_url)
     assert (kept.credentials, kept.document) == ({"asr": b"\x00\xff"}, document(service()))
+
+
+def test_a_stored_credential_is_recognised_only_in_its_place() -> None:
+    store = credential_store()
+    ciphertext = store.encrypt("hunter2", "alice", "home", "asr")
+    assert store.holds(ciphertext, "hunter2", "alice", "home", "asr")
+    assert not store.holds(ciphertext, "hunter3", "alice", "home", "asr")
+    assert not store.holds(ciphertext, "hunter2", "bob", "home", "asr")

@@ -111,6 +111,10 @@ def test_a_broken_form_is_refused(content_type: str, body: bytes) -> None:
         multipart.read(content_type, body)
 
 
+def test_a_form_of_a_closing_delimiter_alone_has_no_parts() -> None:
+    assert multipart.read(CONTENT_TYPE, form()) == []
+
+
 def test_text_that_is_not_utf8_is_refused_naming_the_field() -> None:
     (part,) = multipart.read(CONTENT_TYPE, form(field("prompt", b"\xff")))
     with pytest.raises(InvalidRequest) as refused:

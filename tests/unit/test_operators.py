@@ -38,13 +38,18 @@ class Agent:
     def __init__(self, now: float = 1000.0) -> None:
         self.store = FakeProviders()
         self.now = now
+        self.encryptions = 0
 
     @property
     def operator(self) -> Operator:
-        return Operator("alice", self.store, self.encrypt, SETTINGS, self.now)
+        return Operator("alice", self.store, self, SETTINGS, self.now)
 
-    def encrypt(self, secret: str, *context: str) -> bytes:
-        return f"{'/'.join(context)}:{len(secret)}".encode()
+    def encrypt(self, secret: str, *place: str) -> bytes:
+        self.encryptions += 1
+        return f"{'/'.join(place)}:{len(secret)}".encode()
+
+    def holds(self, ciphertext: bytes, secret: str, *place: str) -> bool:
+        return ciphertext == f"{'/'.join(place)}:{len(secret)}".encode()
 
     @property
     def view(self) -> dict[str, Any]:
@@ -247,6 +252,13 @@ def test_a_credential_is_encrypted_for_its_service_and_shown_to_nobody() -> None
     assert agent.stored.credentials == {"asr": b"alice/home/asr:15"}
     assert deployments_of(agent.stored, "v")[0].credential == b"alice/home/asr:15"
     assert "hunter2" not in repr([answer, agent.view, agent.stored.document])
+
+
+def test_an_unchanged_upload_with_a_credential_publishes_nothing_again() -> None:
+    agent = Agent()
+    for _ in range(2):
+        agent.operator.upload_manifest(upload(service(api_key="hunter2-hunter2")))
+    assert (agent.store.publications, agent.encryptions) == (1, 1)
 
 
 def test_a_manifest_that_drops_a_credential_removes_it() -> None:

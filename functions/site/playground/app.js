@@ -161,7 +161,9 @@ async function go() {
 	else paper.set(make('p', { className: 'flat', textContent: reply.body.text.trim() || 'No speech was found in this audio.' }));
 	$('status').textContent = result.rows.length ? 'Click a word to hear it. Arrows, Enter and Space work too.' : 'Done.';
 	$('announce').textContent = 'Done.';
-	$('banner').hidden = reply.header('x-downgraded-response-format') !== 'json';
+	const downgraded = reply.header('x-downgraded-response-format') === 'json';
+	$('banner').hidden = !downgraded && (!call.timed || result.rows.length || !reply.body.text);
+	$('banner').textContent = downgraded ? 'This deployment gives no timestamps, so the gateway returned plain text.' : 'The answer came without usable timestamps.';
 	tools();
 	return showCall({ ...call, uploaded: reply.uploaded }, true);
 }

@@ -60,6 +60,11 @@ class Deployment:
         return self.owner, self.provider
 
     @property
+    def service_key(self) -> tuple[str, str, str]:
+        """What identifies the service, and what its credential is bound to."""
+        return self.owner, self.provider, self.service
+
+    @property
     def key(self) -> tuple[str, str, str, str]:
         """What identifies the deployment across manifest versions."""
         return self.owner, self.provider, self.service, self.model.served_id

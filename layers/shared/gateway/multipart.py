@@ -110,6 +110,8 @@ def _delimiters(body: bytes, dashed: bytes) -> Iterator[tuple[int, int, bool]]:
 
 def _headers(blocks: list[bytes]) -> list[dict[str, str]]:
     """The header blocks, each as a dictionary with lower-case names, by toolbelt's decoder."""
+    if not blocks:  # what browsers make of an empty form; toolbelt takes it for a broken one
+        return []
     # A boundary of our own that no stranger can have guessed, so every block stays one part.
     boundary = secrets.token_hex(16)
     dashed = f"--{boundary}".encode()

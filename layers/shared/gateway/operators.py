@@ -42,8 +42,12 @@ class Providers(Protocol):
     def delete(self, owner: str, name: str) -> bool: ...
 
 
-# Encrypts one credential: clear text, owner, provider, service.
-Encrypt = Callable[[str, str, str, str], bytes]
+class Vault(Protocol):
+    """What encrypts credentials, each for its place: owner, provider, service."""
+
+    def encrypt(self, credential: str, *place: str) -> bytes: ...
+
+    def holds(self, ciphertext: bytes, credential: str, *place: str) -> bool: ...
 
 
 class ManifestRefused(InvalidRequest):
@@ -67,7 +71,7 @@ class Operator:
 
     user_id: str
     store: Providers
-    encrypt: Encrypt
+    vault: Vault
     settings: CatalogSettings
     now: float
 
@@ -98,15 +102,11 @@ class Operator:
             self._note_invalid(body, invalid.problems)
             raise ManifestRefused(invalid.problems) from None
         name = uploaded.agent_name
-        credentials = {
-            service.name: self.encrypt(service.api_key, self.user_id, name, service.name)
-            for service in uploaded.services
-            if service.api_key
-        }
         self.store.beat(self.user_id, name, self.now, create=True)
 
         def edit(provider: Provider) -> Provider:
-            if provider.document == uploaded.redacted and not credentials and not provider.credentials:
+            credentials = self._credentials(provider, uploaded)
+            if provider.document == uploaded.redacted and provider.credentials == credentials:
                 return replace(provider, errors=())
             return replace(
                 provider,
@@ -118,6 +118,18 @@ class Operator:
 
         self._change(name, edit)
         return {"manifest": uploaded.redacted, "errors": []}
+
+    def _credentials(self, provider: Provider, uploaded: manifest.Manifest) -> dict[str, bytes]:
+        """The ciphertexts of the uploaded credentials; one that did not change keeps the one it has."""
+        found = {}
+        for service in uploaded.services:
+            if service.api_key:
+                place = (self.user_id, provider.name, service.name)
+                kept = provider.credentials.get(service.name)
+                if kept is None or not self.vault.holds(kept, service.api_key, *place):
+                    kept = self.vault.encrypt(service.api_key, *place)
+                found[service.name] = kept
+        return found
 
     def heartbeat(self, body: Any) -> dict[str, Any]:
         """Note that the provider is alive, by our clock. Raises InvalidRequest, NotFound."""

@@ -1,5 +1,6 @@
 """Credentials of operators' services: KMS ciphertext at rest, clear only in memory for a minute."""
 
+import hmac
 import os
 from functools import cache
 
@@ -16,21 +17,27 @@ class CredentialStore:
         self.key_id = key_id
         self._recent: Recent[str] = Recent()
 
-    def encrypt(self, credential: str, owner: str, provider: str, service: str) -> bytes:
+    def encrypt(self, credential: str, *place: str) -> bytes:
         """The ciphertext that is stored beside the deployment. Raises a StoreError."""
         reply = aws.client("kms").encrypt(
-            KeyId=self.key_id,
-            Plaintext=credential.encode(),
-            EncryptionContext={"owner": owner, "provider": provider, "service": service},
+            KeyId=self.key_id, Plaintext=credential.encode(), EncryptionContext=_context(*place)
         )
         return bytes(reply["CiphertextBlob"])
 
+    def holds(self, ciphertext: bytes, credential: str, *place: str) -> bool:
+        """Whether a stored ciphertext is of this credential; false too when it cannot be decrypted."""
+        try:
+            return hmac.compare_digest(self._read(ciphertext, *place).encode(), credential.encode())
+        except aws.StoreError:
+            return False
+
     def decrypt(self, deployment: Deployment) -> str | None:
         """The deployment's credential, or None when it needs none. Raises CredentialUnavailableError."""
-        if deployment.credential is None:
+        ciphertext = deployment.credential
+        if ciphertext is None:
             return None
         try:
-            return self._recent.get(deployment.credential, lambda: self._read(deployment))
+            return self._recent.get(ciphertext, lambda: self._read(ciphertext, *deployment.service_key))
         except aws.StoreError:
             raise CredentialUnavailableError from None
 
@@ -38,17 +45,15 @@ class CredentialStore:
         """Drop clear credentials from memory."""
         self._recent.clear()
 
-    def _read(self, deployment: Deployment) -> str:
+    def _read(self, ciphertext: bytes, *place: str) -> str:
         reply = aws.client("kms").decrypt(
-            CiphertextBlob=deployment.credential,
-            KeyId=self.key_id,
-            EncryptionContext={
-                "owner": deployment.owner,
-                "provider": deployment.provider,
-                "service": deployment.service,
-            },
+            CiphertextBlob=ciphertext, KeyId=self.key_id, EncryptionContext=_context(*place)
         )
         return str(reply["Plaintext"], "utf-8")
+
+
+def _context(owner: str, provider: str, service: str) -> dict[str, str]:
+    return {"owner": owner, "provider": provider, "service": service}
 
 
 @cache

@@ -1,0 +1,127 @@
+"""What the end-to-end tests share: published stub providers, and the table of what works with which client."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from tests.e2e.stub_provider import StubProvider
+from tests.e2e.wire import Gateway, send, send_json
+
+BEGIN, END = "<!-- conformance:begin -->", "<!-- conformance:end -->"
+_RESULTS: dict[tuple[str, str], bool] = {}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A stub that callers reach under `model`."""
+
+    model: str
+    provider: str
+    stub: StubProvider
+
+
+class Publish(Protocol):
+    """Declares a new stub as a provider of its own."""
+
+    def __call__(
+        self, *, features: Sequence[str] = (), access: str = "private", api_key: str | None = None
+    ) -> Published: ...
+
+
+@contextmanager
+def publishing(gateway: Gateway) -> Iterator[Publish]:
+    """Publishes stubs, and removes them at the end."""
+    made: list[Published] = []
+
+    def publish(
+        *, features: Sequence[str] = (), access: str = "private", api_key: str | None = None
+    ) -> Published:
+        stub, name = StubProvider(), f"stub-{secrets.token_hex(6)}"
+        published = Published(f"Stub/{name}", name, stub)
+        made.append(published)
+        service = {
+            "name": "asr",
+            "type": "stt",
+            "engine": "other",
+            "url": stub.url,
+            "features": list(features),
+            "access": access,
+            "models": [{"hf": published.model, "id": f"served-{name}"}],
+        } | ({"api_key": api_key} if api_key else {})
+        parsed = {
+            "schema_version": 1,
+            "agent": {"name": name},
+            "hosts": [{"id": "here", "services": [service]}],
+        }
+        reply = send_json(
+            gateway, "PUT", "/api/inference/agent/manifest/", {"raw_yaml": "", "parsed": parsed}
+        )
+        assert reply.status == 200, reply.body
+        return published
+
+    yield publish
+    for published in made:
+        send(gateway, "DELETE", f"/v1/providers/{published.provider}")
+        published.stub.stop()
+
+
+@pytest.fixture
+def publish(gateway: Gateway) -> Iterator[Publish]:
+    """Declares stubs that live as long as the test, as alice's providers."""
+    with publishing(gateway) as publish:
+        yield publish
+
+
+@pytest.fixture(scope="module")
+def module_stub(gateway: Gateway) -> Iterator[Published]:
+    with publishing(gateway) as publish:
+        yield publish()
+
+
+@pytest.fixture
+def published(module_stub: Published) -> Published:
+    """A stub that always answers, published once a module; `asked` begins empty."""
+    module_stub.stub.asked.clear()
+    return module_stub
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--conformance-table", type=Path, help=f"write the results between {BEGIN} and {END} of this file"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    report: pytest.TestReport = yield
+    marker = item.get_closest_marker("conformance")
+    if marker and report.when == "call":
+        # User properties travel from xdist's workers to the process that writes the table.
+        report.user_properties.append(("conformance", (marker.args[0], marker.args[1])))
+    return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    for name, row in report.user_properties:
+        if name == "conformance" and report.when == "call":
+            client, case = row
+            _RESULTS[client, case] = _RESULTS.get((client, case), True) and report.passed
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    path: Path | None = session.config.getoption("--conformance-table", None)
+    if path is None or hasattr(session.config, "workerinput"):
+        return
+    rows = [
+        f"| {client} | {case} | {'works' if works else '**fails**'} |"
+        for (client, case), works in sorted(_RESULTS.items())
+    ]
+    before, rest = path.read_text("utf-8").split(BEGIN)
+    after = rest.split(END)[1]
+    table = "\n".join(["| Client | What | Result |", "|---|---|---|", *rows])
+    path.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", "utf-8")
