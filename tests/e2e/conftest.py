@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import pytest
 
 from tests.e2e.stub_provider import StubProvider
-from tests.e2e.wire import Gateway, send, send_json
+from tests.e2e.wire import send, send_json
+from tests.running import Gateway
 
 BEGIN, END = "<!-- conformance:begin -->", "<!-- conformance:end -->"
 _RESULTS: dict[tuple[str, str], bool] = {}

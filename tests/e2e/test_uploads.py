@@ -41,7 +41,7 @@ class Running(Protocol):
 
 
 def base_url(gateway: Running) -> str:
-    return f"http://{urlsplit(gateway.base_url).netloc}/v1"
+    return f"http://{urlsplit(gateway.url).netloc}/v1"
 
 
 @pytest.fixture(scope="module")
