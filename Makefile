@@ -7,7 +7,7 @@ INSTALL = bin/pip install --quiet --disable-pip-version-check --require-hashes
 export AWS_EC2_METADATA_DISABLED := true
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: run build test test-lambda check openapi conformance lock clean
+.PHONY: run build test soak test-lambda check openapi conformance lock clean
 
 # --- environments: each stamp says which lock file it was made from
 
@@ -47,6 +47,10 @@ build: .venv-sam/stamp
 
 test: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m pytest -n auto --dist loadfile
+
+# A minute of 16 clients and flapping providers; `make test` has ten seconds of it.
+soak: $(VENV)/dev.stamp
+	SOAK_SECONDS=60 $(VENV)/bin/python -m pytest tests/e2e/test_usage.py -k soak
 
 # Every built function under AWS's own runtime emulator; part of `make test` where the SAM CLI is installed.
 test-lambda: $(VENV)/dev.stamp .venv-sam/stamp

@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from local.agent import MODEL
@@ -79,9 +79,9 @@ class LocalRun:
         self._launch(
             "agent",
             f"--gateway={self.url}",
-            f"--key={USERS['alice']}",
             f"--recogniser={self.recogniser_url}/v1",
-            f"--online-seconds={self.environment['PROVIDER_ONLINE_SECONDS']}",
+            f"--manifest={self._directory / 'manifest.yaml'}",
+            variables={"STT_GATEWAY_KEY": USERS["alice"]},
         )
         self._wait_for(f"{self.url}/v1/models", lambda body: bool(json.loads(body)["data"]))
         self._ready_file.touch()
@@ -89,9 +89,16 @@ class LocalRun:
         if not self._stopped.is_set():
             print(self._announcement(), flush=True)
 
-    def _launch(self, name: str, *arguments: str, listener: socket.socket | None = None) -> None:
+    def _launch(
+        self,
+        name: str,
+        *arguments: str,
+        listener: socket.socket | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         log = self._directory / f"{name}.log"
-        self._children.append(Child(name, arguments, self.environment, log, listener))
+        environment = {**self.environment, **(variables or {})}
+        self._children.append(Child(name, arguments, environment, log, listener))
 
     def _wait_for(self, url: str, is_ready: Callable[[bytes], bool]) -> None:
         """Polls an address until its answer will do, or Ctrl-C. Raises ChildDied."""

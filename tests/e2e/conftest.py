@@ -29,7 +29,12 @@ class Publish(Protocol):
     """Declares a new stub as a provider of its own."""
 
     def __call__(
-        self, *, features: Sequence[str] = (), access: str = "private", api_key: str | None = None
+        self,
+        *,
+        model: str | None = None,
+        features: Sequence[str] = (),
+        access: str = "private",
+        api_key: str | None = None,
     ) -> Published: ...
 
 
@@ -39,10 +44,14 @@ def publishing(gateway: Gateway) -> Iterator[Publish]:
     made: list[Published] = []
 
     def publish(
-        *, features: Sequence[str] = (), access: str = "private", api_key: str | None = None
+        *,
+        model: str | None = None,
+        features: Sequence[str] = (),
+        access: str = "private",
+        api_key: str | None = None,
     ) -> Published:
         stub, name = StubProvider(), f"stub-{secrets.token_hex(6)}"
-        published = Published(f"Stub/{name}", name, stub)
+        published = Published(model or f"Stub/{name}", name, stub)
         made.append(published)
         service = {
             "name": "asr",

@@ -1,0 +1,102 @@
+"""What is metered over a running gateway: nothing is lost, and totals follow."""
+
+import os
+import random
+import secrets
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from local.embedded_aws import client_of
+from server.template import Template
+from tests.e2e.conftest import Publish
+from tests.e2e.stub_provider import Say
+from tests.e2e.wire import Gateway, assert_error, send, transcribe
+from tests.running import Gateway as LocalRun
+
+pytestmark = pytest.mark.e2e
+TOTALS_SECONDS = 20.0
+SOAK_SECONDS = float(os.environ.get("SOAK_SECONDS", "10"))
+
+
+def records_of(gateway: LocalRun, user: str = "alice") -> Iterator[dict[str, Any]]:
+    table = Template().physical_name("UsageTable")
+    pages = client_of(gateway.aws_endpoint)("dynamodb").get_paginator("query")
+    arguments = {
+        "KeyConditionExpression": "pk = :pk",
+        "ExpressionAttributeValues": {":pk": {"S": f"user#{user}"}},
+    }
+    for page in pages.paginate(TableName=table, **arguments):
+        yield from page["Items"]
+
+
+def by_request(gateway: LocalRun) -> Counter[str]:
+    return Counter(record["request_id"]["S"] for record in records_of(gateway))
+
+
+def test_eight_callers_at_once_each_get_a_transcript_and_a_record(
+    gateway: LocalRun, publish: Publish
+) -> None:
+    # The recogniser takes a second of a core for each; most of the load is a stub's.
+    asked = [gateway.model] * 8 + [publish().model] * 40
+    with ThreadPoolExecutor(8) as threads:
+        replies = list(threads.map(lambda model: transcribe(gateway, model=model), asked))
+    assert [reply.status for reply in replies] == [200] * 48
+    recorded = by_request(gateway)
+    assert [recorded[reply.headers["x-request-id"]] for reply in replies] == [1] * 48
+
+
+def test_totals_follow_the_records_within_seconds(gateway: Gateway, publish: Publish) -> None:
+    model = publish().model.lower()
+    for _ in range(3):
+        assert transcribe(gateway, model=model).status == 200
+    deadline = time.monotonic() + TOTALS_SECONDS
+    while True:
+        entries = send(gateway, "GET", "/v1/usage?group_by=model").json()["data"]
+        mine = [entry for entry in entries if entry["model"] == model]
+        if mine == [{"model": model, "requests": 3, "failed": 0, "seconds": 9}]:
+            break
+        assert time.monotonic() < deadline, mine
+        time.sleep(0.2)
+    served = send(gateway, "GET", "/v1/usage?group_by=model&role=operator").json()
+    assert [entry for entry in served["data"] if entry["model"] == model] == mine
+    assert "alice" not in str([entry for entry in served["data"] if entry["model"] == model])
+
+
+@pytest.mark.parametrize(
+    "query", ["start=today", "group_by=user", "role=admin", "start=2026-01-02&end=2026-01-01"]
+)
+def test_a_bad_question_about_usage_is_refused(gateway: Gateway, query: str) -> None:
+    assert_error(send(gateway, "GET", f"/v1/usage?{query}"), 400, "invalid_request_error")
+
+
+def test_a_soak_with_flapping_providers_loses_no_record_and_fails_only_honestly(
+    gateway: LocalRun, publish: Publish
+) -> None:
+    """16 clients, 5 providers of one model, 2 of which fail at random; SOAK_SECONDS (10) long."""
+    model = f"soak/{secrets.token_hex(4)}"
+    providers = [publish(model=model) for _ in range(5)]
+    stop = time.monotonic() + SOAK_SECONDS
+
+    def client(number: int) -> list[tuple[int, str, str]]:
+        choice, seen = random.Random(number), []
+        while time.monotonic() < stop:
+            for flapping in providers[:2]:
+                if choice.random() < 0.5:
+                    flapping.stub.answers.append(Say(choice.choice([500, 503, 404]), b"<html>"))
+            reply = transcribe(gateway, model=model)
+            kind = "" if reply.status == 200 else reply.json()["error"]["type"]
+            seen.append((reply.status, kind, reply.headers["x-request-id"]))
+        return seen
+
+    with ThreadPoolExecutor(16) as threads:
+        replies = [reply for seen in threads.map(client, range(16)) for reply in seen]
+    assert len(replies) > 50
+    assert {(status, kind) for status, kind, _ in replies} <= {(200, ""), (502, "upstream_error")}
+    assert sum(status == 200 for status, _, _ in replies) > 0.9 * len(replies)
+    recorded = by_request(gateway)
+    assert [request for _, _, request in replies if recorded[request] != 1] == []
