@@ -6,8 +6,10 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 
 from gateway.http import caller_of, json_response, new_app, path_parameter, read_json, resolve
+from gateway.lifecycle import prepare
 from gateway.operators import Operator
 from gateway.settings import catalog_settings
+from gateway.store import aws
 from gateway.store.credentials import credential_store
 from gateway.store.providers import provider_store
 
@@ -61,3 +63,6 @@ def operator() -> Operator:
 
 def handler(raw_event: dict[str, Any], context: Any) -> dict[str, Any]:
     return resolve(app, raw_event, context)
+
+
+prepare(aws.dynamodb, catalog_settings, renew=[aws.close_connections])

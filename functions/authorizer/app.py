@@ -4,6 +4,8 @@ import time
 from typing import Any
 
 from gateway.authorization import bearer_key, policy
+from gateway.lifecycle import prepare
+from gateway.store import aws
 from gateway.store.keys import key_store
 
 
@@ -11,3 +13,6 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     key = bearer_key(event.get("authorizationToken") or "")
     caller = key_store().identify(key, time.time()) if key else None
     return policy(event["methodArn"], caller)
+
+
+prepare(aws.dynamodb, key_store, renew=[aws.close_connections])

@@ -9,7 +9,9 @@ from gateway import catalog
 from gateway.deployments import slug_of, usable
 from gateway.errors import NotFound
 from gateway.http import caller_of, json_response, new_app, path_parameter, resolve
+from gateway.lifecycle import prepare
 from gateway.settings import catalog_settings
+from gateway.store import aws
 from gateway.store.catalog import catalog_store
 
 app = new_app()
@@ -37,3 +39,11 @@ def retrieve_model() -> "Response[str]":
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return resolve(app, event, context)
+
+
+prepare(
+    aws.dynamodb,
+    catalog_store,
+    catalog_settings,
+    renew=[aws.close_connections, lambda: catalog_store().forget()],
+)

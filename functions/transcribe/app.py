@@ -10,9 +10,11 @@ from gateway import transcription
 from gateway.errors import NotFound
 from gateway.http import caller_of, json_response, new_app, read_form, request_id_of, resolve
 from gateway.keys import Caller
+from gateway.lifecycle import prepare
 from gateway.observability import report
 from gateway.provider_client import ProviderClient
 from gateway.settings import transcribe_settings
+from gateway.store import aws
 from gateway.store.catalog import catalog_store
 from gateway.store.credentials import credential_store
 from gateway.store.limits import limit_store
@@ -66,5 +68,16 @@ def save(record: Record) -> None:
     report(record)
 
 
+def forget() -> None:
+    """What one restored copy must not share with the next: connections, lookups, credentials."""
+    aws.close_connections()
+    gateway().client.close()
+    catalog_store().forget()
+    credential_store().forget()
+
+
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return resolve(app, event, context)
+
+
+prepare(aws.dynamodb, gateway, renew=[forget])

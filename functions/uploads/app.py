@@ -8,8 +8,10 @@ from aws_lambda_powertools.event_handler import Response
 
 from gateway.errors import MissingFile
 from gateway.http import caller_of, json_response, new_app, path_parameter, read_form, read_json, resolve
+from gateway.lifecycle import prepare
 from gateway.multipart import Part
 from gateway.settings import upload_settings
+from gateway.store import aws
 from gateway.store.uploads import upload_store
 from gateway.uploads import Uploads
 
@@ -59,3 +61,6 @@ def uploads() -> Uploads:
 
 def handler(raw_event: dict[str, Any], context: Any) -> dict[str, Any]:
     return resolve(app, raw_event, context)
+
+
+prepare(aws.dynamodb, upload_settings, renew=[aws.close_connections])

@@ -7,6 +7,8 @@ from aws_lambda_powertools.event_handler import Response
 
 from gateway import totals
 from gateway.http import caller_of, json_response, new_app, resolve
+from gateway.lifecycle import prepare
+from gateway.store import aws
 from gateway.store.totals import totals_store
 from gateway.totals import Question
 
@@ -23,3 +25,6 @@ def usage() -> "Response[str]":
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return resolve(app, event, context)
+
+
+prepare(aws.dynamodb, renew=[aws.close_connections])

@@ -57,7 +57,9 @@ def test_the_highlight_follows_playback(heard: tuple[Playground, list[dict[str, 
     seen = page.page.evaluate(watch)
     assert {index for _, index in seen} == set(range(len(words)))
     wrong = [
-        (now, index) for now, index in seen if not words[index]["start"] - 0.1 <= now <= words[index]["end"] + 0.4
+        (now, index)
+        for now, index in seen
+        if not words[index]["start"] - 0.1 <= now <= words[index]["end"] + 0.4
     ]
     assert wrong == []
 

@@ -87,10 +87,17 @@ def create_users(template: Template) -> None:
 
 
 @pytest.fixture(scope="session")
-def start(template: Template, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+def runtime_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """AWS's Python runtime client, alone."""
+    return artifacts.runtime_client(tmp_path_factory.mktemp("runtime") / "client")
+
+
+@pytest.fixture(scope="session")
+def start(
+    template: Template, built: Path, runtime_client: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Start]:
     """Starts a new execution environment of a function, by logical id; all are ended after the tests."""
     logs = tmp_path_factory.mktemp("logs")
-    runtime_client = artifacts.runtime_client(tmp_path_factory.mktemp("runtime") / "client")
     emulators: list[Emulator] = []
 
     def starter(

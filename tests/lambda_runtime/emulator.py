@@ -56,7 +56,9 @@ class Emulator:
                     **environment,
                     "PATH": os.environ["PATH"],
                     "PYTHONPATH": ":".join(map(str, path)),
+                    # Lambda sets these two, the emulator does not.
                     "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
+                    "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
                     "PYTHONDONTWRITEBYTECODE": "1",  # /var/task and /opt are read-only
                     "LAMBDA_TASK_ROOT": str(function.code),
                     "AWS_LAMBDA_FUNCTION_NAME": function.name,

@@ -33,11 +33,11 @@ def distributions(layer: Path) -> set[str]:
     return {path.name.partition("-")[0].lower() for path in (layer / "python").glob("*.dist-info")}
 
 
-def bare_python(code: str, *path: Path) -> str:
+def bare_python(code: str, *path: Path, **environment: str) -> str:
     """What a program prints in an interpreter that has these folders on its path and no site-packages."""
     ran = subprocess.run(
         [str(PYTHON), "-S", "-c", code],
-        env={"PYTHONPATH": ":".join(map(str, path)), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**environment, "PYTHONPATH": ":".join(map(str, path)), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -22,6 +22,7 @@ CASES = {
     "TranscribeFunction": "transcribe_missing_file",
     "ModelsFunction": "models_list",
     "AgentsFunction": "agents_register",
+    "UploadsFunction": "uploads_create",
     "UsageFunction": "usage_by_day",
     "UsageRollupFunction": "usage_rollup_insert",
     "UsageRetryFunction": "usage_retry_batch",

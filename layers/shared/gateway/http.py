@@ -5,18 +5,19 @@ import json
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pybase64
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import ServiceError
 
-from gateway import multipart
 from gateway.errors import GatewayError, InternalError, InvalidRequest, MissingFile, NotFound
 from gateway.keys import Caller
-from gateway.multipart import Part
 from gateway.observability import logger
+
+if TYPE_CHECKING:
+    from gateway.multipart import Part
 
 Event = dict[str, Any]
 
@@ -110,8 +111,11 @@ def take_body(event: Event) -> bytes:
         raise InvalidRequest("The body cannot be decoded: it is not valid base64.") from None
 
 
-def read_form(event: Event) -> Sequence[Part]:
+def read_form(event: Event) -> "Sequence[Part]":
     """The multipart form. Raises MissingFile when there is none at all, InvalidRequest when it is broken."""
+    # It brings in requests, a third of a cold start, and most functions take no form.
+    from gateway import multipart
+
     content_type = header_of(event, "content-type")
     body = take_body(event)
     if not body or not multipart.is_multipart(content_type):
