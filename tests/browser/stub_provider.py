@@ -121,13 +121,26 @@ def below_a_path(target: str, prefix: str) -> Iterator[str]:
             if path == self.path:
                 self.send_error(403)
                 return
-            kept = {name: self.headers[name] for name in ("authorization", "content-type") if name in self.headers}
+            kept = {
+                name: self.headers[name] for name in ("authorization", "content-type") if name in self.headers
+            }
             reply = requests.request(
-                self.command, target + path, headers=kept, data=read_body(self), timeout=60, allow_redirects=False
+                self.command,
+                target + path,
+                headers=kept,
+                data=read_body(self),
+                timeout=60,
+                allow_redirects=False,
             )
             self.send_response(reply.status_code)
             for name, value in reply.headers.items():
-                if name.lower() not in ("content-length", "transfer-encoding", "content-encoding", "connection", "date"):
+                if name.lower() not in (
+                    "content-length",
+                    "transfer-encoding",
+                    "content-encoding",
+                    "connection",
+                    "date",
+                ):
                     self.send_header(name, value)
             self.send_header("content-length", str(len(reply.content)))
             self.end_headers()

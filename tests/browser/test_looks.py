@@ -33,7 +33,9 @@ def findings(page: Page) -> list[str]:
 @needs_axe
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_axe_finds_nothing_serious_in_any_state(playground: Open, gateway: Any, scheme: str, width: int) -> None:
+def test_axe_finds_nothing_serious_in_any_state(
+    playground: Open, gateway: Any, scheme: str, width: int
+) -> None:
     page = playground(
         key=None, color_scheme=scheme, viewport={"width": width, "height": 800}, permissions=["microphone"]
     )
@@ -66,7 +68,11 @@ def test_axe_finds_nothing_serious_in_any_state(playground: Open, gateway: Any, 
 
 @pytest.mark.parametrize("width", [360, 768, 1920])
 def test_nothing_is_wider_than_the_window(playground: Open, publish: Publish, width: int) -> None:
-    stub = publish(timed_answer([LONG_WORD] * 3), features=["timestamps"], model=f"organisation/{LONG_WORD.lower()}-{width}")
+    stub = publish(
+        timed_answer([LONG_WORD] * 3),
+        features=["timestamps"],
+        model=f"organisation/{LONG_WORD.lower()}-{width}",
+    )
     page = playground(viewport={"width": width, "height": 740}).pick(stub.model)
     name = {"name": f"{LONG_WORD}.wav"}
     page.choose({**tone(3), **name}).transcribe()

@@ -29,7 +29,12 @@ def test_a_wrong_key_is_asked_for_again(playground: Open) -> None:
 
 def test_a_key_that_stops_working_is_asked_for_again(playground: Open) -> None:
     page = playground().pick(RECOGNISER).choose(SAMPLE)
-    error = {"message": "The API key is revoked", "type": "authentication_error", "param": None, "code": "invalid_api_key"}
+    error = {
+        "message": "The API key is revoked",
+        "type": "authentication_error",
+        "param": None,
+        "code": "invalid_api_key",
+    }
     page.page.route("**/v1/audio/**", lambda route: route.fulfill(status=401, json={"error": error}))
     page.go.click()
     expect(page.problem).to_contain_text("This key was not accepted")
@@ -88,8 +93,18 @@ def test_a_file_that_is_no_audio_is_said(playground: Open) -> None:
 @pytest.mark.parametrize(
     ("status", "error", "headers", "words"),
     [
-        (429, {"type": "rate_limit_error", "code": "rate_limit_exceeded"}, {"retry-after": "12"}, "in 12 seconds"),
-        (429, {"type": "rate_limit_error", "code": "quota_exceeded"}, {"retry-after": "90"}, "The quota is used up"),
+        (
+            429,
+            {"type": "rate_limit_error", "code": "rate_limit_exceeded"},
+            {"retry-after": "12"},
+            "in 12 seconds",
+        ),
+        (
+            429,
+            {"type": "rate_limit_error", "code": "quota_exceeded"},
+            {"retry-after": "90"},
+            "The quota is used up",
+        ),
         (502, {"type": "upstream_error"}, {}, "Every provider failed"),
         (502, {"type": "upstream_error"}, {"retry-after": "3"}, "in 3 seconds"),
         (504, {"type": "api_error"}, {}, "It took too long"),
