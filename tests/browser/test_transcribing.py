@@ -64,7 +64,7 @@ def test_a_downgrade_is_said(playground: Open, publish: Publish) -> None:
     page = playground().pick(stub.model).choose(tone(1))
     page.transcribe()
     expect(page.page.locator("#banner")).to_contain_text("no timestamps")
-    expect(page.paper).to_have_text("only words")
+    expect(page.page.locator(".flat")).to_have_text("only words")
     for name in ("srt", "vtt"):
         expect(page.page.locator(f"#{name}")).to_be_disabled()
     for name in ("copy", "txt", "json"):
