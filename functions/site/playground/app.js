@@ -158,12 +158,9 @@ async function go() {
 	if (error) return fail(error);
 	result = { body: reply.body, rows: rows(reply.body), call };
 	if (result.rows.length) paper.setRows(result.rows);
-	else paper.set(make('p', { className: 'flat', textContent: reply.body.text.trim() || 'No speech was found in this audio.' }));
+	else showText(reply, call);
 	$('status').textContent = result.rows.length ? 'Click a word to hear it. Arrows, Enter and Space work too.' : 'Done.';
 	$('announce').textContent = 'Done.';
-	const downgraded = reply.header('x-downgraded-response-format') === 'json';
-	$('banner').hidden = !downgraded && (!call.timed || result.rows.length || !reply.body.text);
-	$('banner').textContent = downgraded ? 'This deployment gives no timestamps, so the gateway returned plain text.' : 'The answer came without usable timestamps.';
 	tools();
 	return showCall({ ...call, uploaded: reply.uploaded }, true);
 }
@@ -185,9 +182,18 @@ function showTotals() {
 
 // ---- what came back
 
+function showText({ body, header }, { timed }) {
+	const textContent = body.text.trim();
+	const note = header('x-downgraded-response-format')
+		? 'This deployment gives no timestamps, so the gateway returned plain text.'
+		: timed && textContent && 'The answer came without usable timestamps.';
+	paper.set(
+		...(note ? [make('p', { id: 'banner', textContent: note })] : []),
+		make('p', { className: 'flat', textContent: textContent || 'No speech was found in this audio.' }));
+}
+
 function clear(words = 'What the model hears appears here.') {
 	result = null;
-	$('banner').hidden = true;
 	paper.set(make('p', { className: 'empty', textContent: words }));
 	tools();
 	ready();

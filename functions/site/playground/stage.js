@@ -117,7 +117,7 @@ export function stage(maxBytes, onChange, onTick) {
 	audio.onerror = () => {
 		note.textContent = 'This browser cannot decode the file: no picture, no sound. The gateway may still take it.';
 	};
-	for (const name of ['play', 'pause', 'ended', 'seeked']) audio.addEventListener(name, show);
+	audio.onplay = audio.onpause = audio.onended = audio.onseeked = show;
 
 	const player = {
 		seek(seconds) {
