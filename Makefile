@@ -69,9 +69,9 @@ node_modules: package.json package-lock.json
 	npm ci --no-audit --no-fund --ignore-scripts
 	@touch $@
 
-# Runs the SDK tests and writes their results into the table of docs/sdk-conformance.md.
+# Runs the clients' tests and writes their results into docs/sdk-conformance.md and the README.
 conformance: $(VENV)/dev.stamp node_modules
-	$(VENV)/bin/python -m pytest tests/e2e -m conformance --conformance-table docs/sdk-conformance.md
+	$(VENV)/bin/python -m pytest tests/e2e -m conformance --conformance
 
 # Writes openapi.yaml as the JSON that is served; a test fails when it was forgotten.
 openapi: $(VENV)/local.stamp
