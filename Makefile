@@ -7,7 +7,7 @@ INSTALL = bin/pip install --quiet --disable-pip-version-check --require-hashes
 export AWS_EC2_METADATA_DISABLED := true
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: run test check lock clean
+.PHONY: run test fuzz check lock clean
 
 # --- environments: each stamp says which lock file it was made from
 
@@ -42,6 +42,10 @@ run: $(VENV)/local.stamp
 
 test: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m pytest
+
+# The audio prober with many more mutations than `make test` has; AUDIO_SEED=... tries others.
+fuzz: $(VENV)/dev.stamp
+	AUDIO_MUTATIONS=$${AUDIO_MUTATIONS:-50000} $(VENV)/bin/python -m pytest tests/unit/audio/test_fuzz.py
 
 check: $(VENV)/dev.stamp .venv-sam/stamp .venv-checkov/stamp
 	$(VENV)/bin/ruff check .
