@@ -7,7 +7,7 @@ INSTALL = bin/pip install --quiet --disable-pip-version-check --require-hashes
 export AWS_EC2_METADATA_DISABLED := true
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: run build test soak test-lambda check openapi conformance lock clean
+.PHONY: run build test fuzz soak test-lambda check openapi conformance lock clean
 
 # --- environments: each stamp says which lock file it was made from
 
@@ -55,6 +55,10 @@ soak: $(VENV)/dev.stamp
 # Every built function under AWS's own runtime emulator; part of `make test` where the SAM CLI is installed.
 test-lambda: $(VENV)/dev.stamp .venv-sam/stamp
 	$(VENV)/bin/python -m pytest tests/lambda_runtime
+
+# The audio prober with many more mutations than `make test` has; AUDIO_SEED=... tries others.
+fuzz: $(VENV)/dev.stamp
+	AUDIO_MUTATIONS=$${AUDIO_MUTATIONS:-50000} $(VENV)/bin/python -m pytest tests/unit/audio/test_fuzz.py
 
 check: $(VENV)/dev.stamp .venv-sam/stamp .venv-checkov/stamp
 	$(VENV)/bin/ruff check .
