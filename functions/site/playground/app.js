@@ -123,6 +123,10 @@ function progress() {
 		: `Uploading ${Math.round(sent * 100)} %`;
 }
 
+function announce(words) { // once: a live region repeats whatever is set
+	if ($('announce').textContent !== words) $('announce').textContent = words;
+}
+
 function setBusy(next) {
 	busy = next;
 	document.body.classList.toggle('busy', Boolean(busy));
@@ -145,13 +149,13 @@ async function go() {
 	const onProgress = (sent) => {
 		busy.sent = sent;
 		busy.since = sent < 1 ? 0 : busy.since || performance.now();
-		$('announce').textContent = sent < 1 ? 'Uploading.' : 'Uploaded. The model is working.';
+		announce(sent < 1 ? 'Uploading.' : 'Uploaded. The model is working.');
 		progress();
 	};
-	const clockwork = setInterval(progress, 100);
+	const timer = setInterval(progress, 100);
 	const { reply, error } = await transcribe(call, await limit, { key, signal: controller.signal, onProgress })
 		.then((got) => ({ reply: got }), (thrown) => ({ error: thrown }));
-	clearInterval(clockwork);
+	clearInterval(timer);
 	setBusy(null);
 	if (error && !(error instanceof CallError)) throw error; // a defect of this page
 	if ((error ?? reply).header('x-request-id')) account((error ?? reply).header, performance.now() - began, reply?.body.usage?.seconds);
@@ -160,7 +164,7 @@ async function go() {
 	if (result.rows.length) paper.setRows(result.rows);
 	else showText(reply, call);
 	$('status').textContent = result.rows.length ? 'Click a word to hear it. Arrows, Enter and Space work too.' : 'Done.';
-	$('announce').textContent = 'Done.';
+	announce('Done.');
 	tools();
 	return showCall({ ...call, uploaded: reply.uploaded }, true);
 }
