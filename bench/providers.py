@@ -97,14 +97,12 @@ def lookups(deployments: list[Deployment]) -> None:
     rows = sum(1 for each in deployments if f"model#{each.model.slug}" == model)
     query, heads = math.ceil(held / 4096) / 2, min(rows, 100) / 2
     print(f"  busiest model   {rows:7d} deployments: {query:.1f} + {heads:.1f} RCU a cold lookup")
-    print(
-        f"    a partition bears {PARTITION_READS / query:5.0f} cold lookups a second; a warm process makes one in {SECONDS:g} s"
-    )
+    bears = PARTITION_READS / query
+    print(f"    a partition bears {bears:5.0f} cold lookups a second; a warm process makes one in {SECONDS:g} s")
     everyone = listed["audience#*"]
     units = math.ceil(everyone / 4096) / 2
-    print(
-        f"  everyone's list {everyone / 1e6:7.2f} MB: {units:.0f} RCU a cold listing, {PARTITION_READS / units:.0f} a second"
-    )
+    bears = PARTITION_READS / units
+    print(f"  everyone's list {everyone / 1e6:7.2f} MB: {units:.0f} RCU a cold listing, {bears:.0f} a second")
 
 
 def main() -> None:
