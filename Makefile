@@ -7,7 +7,7 @@ INSTALL = bin/pip install --quiet --disable-pip-version-check --require-hashes
 export AWS_EC2_METADATA_DISABLED := true
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: run build test soak test-lambda check openapi conformance lock clean
+.PHONY: run build test fuzz soak test-lambda check openapi conformance lock clean
 
 # --- environments: each stamp says which lock file it was made from
 
@@ -56,6 +56,10 @@ soak: $(VENV)/dev.stamp
 test-lambda: $(VENV)/dev.stamp .venv-sam/stamp
 	$(VENV)/bin/python -m pytest tests/lambda_runtime
 
+# The audio prober with many more mutations than `make test` has; AUDIO_SEED=... tries others.
+fuzz: $(VENV)/dev.stamp
+	AUDIO_MUTATIONS=$${AUDIO_MUTATIONS:-50000} $(VENV)/bin/python -m pytest tests/unit/audio/test_fuzz.py
+
 check: $(VENV)/dev.stamp .venv-sam/stamp .venv-checkov/stamp
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -69,9 +73,9 @@ node_modules: package.json package-lock.json
 	npm ci --no-audit --no-fund --ignore-scripts
 	@touch $@
 
-# Runs the SDK tests and writes their results into the table of docs/sdk-conformance.md.
+# Runs the clients' tests and writes their results into docs/sdk-conformance.md and the README.
 conformance: $(VENV)/dev.stamp node_modules
-	$(VENV)/bin/python -m pytest tests/e2e -m conformance --conformance-table docs/sdk-conformance.md
+	$(VENV)/bin/python -m pytest tests/e2e -m conformance --conformance
 
 # Writes openapi.yaml as the JSON that is served; a test fails when it was forgotten.
 openapi: $(VENV)/local.stamp

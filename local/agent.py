@@ -7,7 +7,6 @@ from typing import Any
 
 import yaml
 
-from admin.cli import app
 from local.lifeline import end_with_parent
 
 PROVIDER = "local"
@@ -35,6 +34,8 @@ def manifest(recogniser_url: str) -> dict[str, Any]:
 
 def main() -> None:
     """Writes the manifest, publishes it, and beats until told to stop. The key comes from STT_GATEWAY_KEY."""
+    from admin.cli import app  # not at the top: `local.run` needs this module's names, not the command
+
     parser = argparse.ArgumentParser(prog="local.agent", description=__doc__)
     parser.add_argument("--gateway", required=True, help="base URL of the gateway, without /v1")
     parser.add_argument("--recogniser", required=True, help="base URL of the recogniser, with /v1")

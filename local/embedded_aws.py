@@ -13,13 +13,6 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    MotoRequestHandler,
-    create_backend_app,
-)
-from werkzeug.serving import BaseWSGIServer, make_server
-
 from local.lifeline import end_with_parent
 from server.listener import HOST, add_arguments, listener_of
 from server.template import REGION, Template
@@ -109,10 +102,18 @@ class EmbeddedAws:
     """moto's server on a port of this machine, with the template's resources in it."""
 
     def __init__(self, listener: socket.socket) -> None:
+        # Imported here: they take more than a second, and who only talks to this AWS needs neither.
+        from moto.moto_server.werkzeug_app import (
+            DomainDispatcherApplication,
+            MotoRequestHandler,
+            create_backend_app,
+        )
+        from werkzeug.serving import make_server
+
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         application = OneAtATime(DomainDispatcherApplication(create_backend_app))
         port: int = listener.getsockname()[1]
-        self._server: BaseWSGIServer = make_server(
+        self._server = make_server(
             HOST,
             port,
             application,

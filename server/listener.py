@@ -2,9 +2,12 @@
 
 import argparse
 import asyncio
+import json
 import socket
+import uuid
 from typing import Any
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -17,8 +20,8 @@ KEEP_ALIVE_SECONDS = 75
 SHUTDOWN_SECONDS = 10
 
 
-class _ImpatientProtocol(H11Protocol):
-    """uvicorn limits an idle connection only after its first answer; this limits the wait for a head too."""
+class _Protocol(H11Protocol):
+    """uvicorn's protocol, which also limits the wait for a first request and answers errors as we do."""
 
     _head_timer: asyncio.TimerHandle | None = None
 
@@ -34,6 +37,21 @@ class _ImpatientProtocol(H11Protocol):
     def _close_if_silent(self) -> None:
         if self.cycle is None:
             self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """uvicorn's answer to what is no HTTP, in the shape of every other error."""
+        error = {"message": msg, "type": "invalid_request_error", "param": None, "code": None}
+        body = json.dumps({"error": error}).encode()
+        headers = [
+            ("content-type", "application/json"),
+            ("content-length", str(len(body))),
+            ("x-request-id", str(uuid.uuid4())),
+            ("connection", "close"),
+        ]
+        events = [h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()]
+        for event in events:
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
 
 class PortInUse(Exception):
@@ -68,7 +86,7 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
     """Serves until SIGTERM or SIGINT; requests in flight get SHUTDOWN_SECONDS to finish."""
     config = uvicorn.Config(
         app,
-        http=_ImpatientProtocol,
+        http=_Protocol,
         ws="none",
         lifespan="on",
         log_level="warning",

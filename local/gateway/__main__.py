@@ -13,9 +13,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from starlette.applications import Starlette
 from starlette.responses import JSONResponse
-from starlette.routing import Mount
+from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import gateway
@@ -47,13 +46,13 @@ class Readiness:
         await self._app(scope, receive, send)
 
 
-def new_app(template: Template, ready_file: Path | None = None) -> Starlette:
+def new_app(template: Template, ready_file: Path | None = None) -> Router:
     """The gateway; it listens once its authorizer is warm."""
     functions = template.functions()
     environments = Environments(functions, float(os.environ["REQUEST_BUDGET_SECONDS"]))
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_: Router) -> AsyncIterator[None]:
         authorizer = template.api().authorizer
         if authorizer is not None:
             await environments.start(authorizer.function)
@@ -67,7 +66,8 @@ def new_app(template: Template, ready_file: Path | None = None) -> Starlette:
     app: ASGIApp = Gateway(template, environments)
     if ready_file is not None:
         app = Readiness(app, ready_file)
-    return Starlette(routes=[Mount("/", app=app)], lifespan=lifespan)
+    # Not a Mount: its pattern does not match a path with an encoded line break.
+    return Router(default=app, lifespan=lifespan)
 
 
 def share_variables(template: Template) -> None:

@@ -87,7 +87,7 @@ def playground(context: Callable[..., BrowserContext], gateway: Any) -> Open:
         page = context(**options).new_page()
         if prepare:
             prepare(page)
-        opened = Playground(page, f"{gateway.base_url}/playground").open()
+        opened = Playground(page, f"{gateway.url}/playground").open()
         return opened.connect(gateway.keys[key]) if key else opened
 
     return open_page
@@ -102,7 +102,7 @@ def publish(gateway: Any) -> Iterator[Publish]:
             answer: Any, features: list[str] | None = None, owner: str = "alice", **options: Any
         ) -> StubProvider:
             answers = answer if callable(answer) else lambda _: answer
-            stub = StubProvider(gateway.base_url, gateway.keys[owner], features or [], answers, **options)
+            stub = StubProvider(gateway.url, gateway.keys[owner], features or [], answers, **options)
             return stack.enter_context(stub)
 
         yield start

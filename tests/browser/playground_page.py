@@ -100,7 +100,7 @@ class Playground:
         return body
 
     def until(self, expression: str) -> None:
-        """Waits for an expression to hold. (Playwright's own wait evaluates text in the page, which its policy forbids.)"""
+        """Waits for an expression to hold. (Playwright's own wait needs eval, which the page's policy forbids.)"""
         for _ in range(100):
             if self.page.evaluate(expression):
                 return

@@ -158,7 +158,8 @@ def test_the_waveform_is_drawn(playground: Open) -> None:
     heights = """() => {
         const { width, height } = document.getElementById('wave');
         const pixels = document.getElementById('wave').getContext('2d').getImageData(0, 0, width, height).data;
-        const tall = (x) => Array.from({ length: height }, (_, y) => pixels[(y * width + x) * 4 + 3] > 128).filter(Boolean).length;
+        const opaque = (x, y) => pixels[(y * width + x) * 4 + 3] > 128;
+        const tall = (x) => Array.from({ length: height }, (_, y) => opaque(x, y)).filter(Boolean).length;
         return Array.from({ length: width }, (_, x) => tall(x));
     }"""
     found = page.page.evaluate(heights)

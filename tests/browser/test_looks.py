@@ -138,7 +138,7 @@ def test_what_follows_stays_in_place_from_choosing_to_result(playground: Open) -
 @pytest.fixture
 def staged(gateway: Any) -> Iterator[str]:
     """The gateway below /prod, as API Gateway puts it without a custom domain; nothing else answers."""
-    with below_a_path(gateway.base_url, "/prod") as url:
+    with below_a_path(gateway.url, "/prod") as url:
         yield url
 
 
@@ -154,4 +154,4 @@ def test_it_works_below_a_stage_path(context: Any, gateway: Any, staged: str, sl
 def test_everything_comes_from_one_origin(playground: Open, gateway: Any, witness: Any) -> None:
     playground()
     assert witness.urls
-    assert all(url.startswith(gateway.base_url) for url in witness.urls)
+    assert all(url.startswith(gateway.url) for url in witness.urls)

@@ -4,16 +4,17 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
+from tests.e2e import conformance
+from tests.e2e.conformance import FAILS, NOT_TRIED, WORKS, Results
 from tests.e2e.stub_provider import StubProvider
-from tests.e2e.wire import Gateway, send, send_json
+from tests.e2e.wire import send, send_json
+from tests.running import Gateway
 
-BEGIN, END = "<!-- conformance:begin -->", "<!-- conformance:end -->"
-_RESULTS: dict[tuple[str, str], bool] = {}
+_RESULTS: Results = {}
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,9 @@ def published(module_stub: Published) -> Published:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--conformance-table", type=Path, help=f"write the results between {BEGIN} and {END} of this file"
+        "--conformance",
+        action="store_true",
+        help="write the table of docs/sdk-conformance.md and of the README",
     )
 
 
@@ -109,28 +112,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     report: pytest.TestReport = yield
     marker = item.get_closest_marker("conformance")
-    if marker and report.when == "call":
+    if marker and (report.when == "call" or not report.passed):
         # User properties travel from xdist's workers to the process that writes the table.
-        report.user_properties.append(("conformance", (marker.args[0], marker.args[1])))
+        report.user_properties.append(("conformance", marker.args))
     return report
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    for name, row in report.user_properties:
-        if name == "conformance" and report.when == "call":
-            client, case = row
-            _RESULTS[client, case] = _RESULTS.get((client, case), True) and report.passed
+    for name, marked in report.user_properties:
+        if name == "conformance":
+            outcome = WORKS if report.passed else NOT_TRIED if report.skipped else FAILS
+            conformance.note(_RESULTS, *marked, outcome)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    path: Path | None = session.config.getoption("--conformance-table", None)
-    if path is None or hasattr(session.config, "workerinput"):
-        return
-    rows = [
-        f"| {client} | {case} | {'works' if works else '**fails**'} |"
-        for (client, case), works in sorted(_RESULTS.items())
-    ]
-    before, rest = path.read_text("utf-8").split(BEGIN)
-    after = rest.split(END)[1]
-    table = "\n".join(["| Client | What | Result |", "|---|---|---|", *rows])
-    path.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", "utf-8")
+    if session.config.getoption("--conformance", False) and not hasattr(session.config, "workerinput"):
+        conformance.write(_RESULTS)

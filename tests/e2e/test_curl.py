@@ -10,7 +10,8 @@ import pytest
 
 from tests.e2e.conftest import Published
 from tests.e2e.stub_provider import TEXT
-from tests.e2e.wire import MODEL, SENTENCE, SPEECH, WAV, Gateway
+from tests.e2e.wire import MODEL, WAV
+from tests.running import SAMPLE, SENTENCE, Gateway
 
 CURL = "curl"
 pytestmark = [
@@ -27,7 +28,7 @@ def curl(
     stdin: bytes = b"",
 ) -> tuple[int, Any]:
     """Status and JSON of one call with alice's key, or the one given."""
-    command = [shutil.which(CURL) or CURL, "-sS", "-w", "\n%{http_code}", f"{gateway.base_url}{path}"]
+    command = [shutil.which(CURL) or CURL, "-sS", "-w", "\n%{http_code}", f"{gateway.url}{path}"]
     command += ["-H", f"Authorization: Bearer {key or gateway.keys['alice']}", *arguments]
     done = subprocess.run(command, input=stdin, capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
@@ -37,7 +38,7 @@ def curl(
 
 @pytest.mark.conformance(CURL, "as the README prints it, recognised for real")
 def test_the_line_of_the_readme_reads_what_was_said(gateway: Gateway) -> None:
-    status, body = curl(gateway, "-F", f"model={MODEL}", "-F", f"file=@{SPEECH}")
+    status, body = curl(gateway, "-F", f"model={MODEL}", "-F", f"file=@{SAMPLE}")
     assert (status, body["text"]) == (200, SENTENCE)
 
 
@@ -51,7 +52,7 @@ def test_the_line_of_the_readme_reads_what_was_said(gateway: Gateway) -> None:
 def test_the_fields_may_come_in_any_order(
     gateway: Gateway, published: Published, order: tuple[str, str]
 ) -> None:
-    given = {"file": f"file=@{SPEECH}", "model": f"model={published.model}"}
+    given = {"file": f"file=@{SAMPLE}", "model": f"model={published.model}"}
     status, body = curl(gateway, *(word for name in order for word in ("-F", given[name])))
     assert (status, body["text"]) == (200, TEXT)
     assert published.stub.asked[0].file.content == WAV
@@ -59,7 +60,7 @@ def test_the_fields_may_come_in_any_order(
 
 @pytest.mark.conformance(CURL, "-F with type and filename given")
 def test_a_label_may_be_given(gateway: Gateway, published: Published) -> None:
-    file = f"file=@{SPEECH};type=audio/x-wav;filename=my talk.wav"
+    file = f"file=@{SAMPLE};type=audio/x-wav;filename=my talk.wav"
     assert curl(gateway, "-F", f"model={published.model}", "-F", file)[0] == 200
 
 
@@ -86,7 +87,7 @@ def test_timings_are_asked_by_repeating_the_field(gateway: Gateway) -> None:
     granularities = [
         word for each in ("word", "segment") for word in ("-F", f"timestamp_granularities[]={each}")
     ]
-    arguments = ("-F", f"model={MODEL}", "-F", f"file=@{SPEECH}", "-F", "response_format=verbose_json")
+    arguments = ("-F", f"model={MODEL}", "-F", f"file=@{SAMPLE}", "-F", "response_format=verbose_json")
     status, body = curl(gateway, *arguments, *granularities)
     assert status == 200
     assert {"words", "segments"} <= set(body)
@@ -94,7 +95,7 @@ def test_timings_are_asked_by_repeating_the_field(gateway: Gateway) -> None:
 
 @pytest.mark.conformance(CURL, "wrong key is told so")
 def test_a_wrong_key_is_told_so(gateway: Gateway) -> None:
-    arguments = ("-F", f"model={MODEL}", "-F", f"file=@{SPEECH}")
+    arguments = ("-F", f"model={MODEL}", "-F", f"file=@{SAMPLE}")
     status, body = curl(gateway, *arguments, key="sk-local-nobody-0000000000000000")
     assert (status, body["error"]["code"]) == (401, "invalid_api_key")
 

@@ -8,7 +8,6 @@ from tests.e2e.wire import (
     MODEL,
     TRANSCRIPTIONS,
     WAV,
-    Gateway,
     assert_error,
     assert_headers,
     fields,
@@ -20,6 +19,7 @@ from tests.e2e.wire import (
     send_json,
     transcribe,
 )
+from tests.running import Gateway
 
 pytestmark = pytest.mark.e2e
 MOST_BYTES = 26_214_400
@@ -81,6 +81,8 @@ def test_a_key_that_is_none_is_401(gateway: Gateway, value: str | None) -> None:
         ("GET", "/v1/chat/completions"),
         ("POST", "/v1/../v1/audio/transcriptions"),
         ("GET", "//v1/models"),
+        ("GET", "/v1/a%0Ab"),
+        ("POST", "/v1/a%00b"),
     ],
 )
 @pytest.mark.parametrize("key", ["alice", None])
@@ -343,8 +345,15 @@ def test_a_provider_of_another_user_is_unknown(gateway: Gateway) -> None:
     assert_error(reply, 404, "not_found")
 
 
-def test_an_unknown_model_is_404(gateway: Gateway) -> None:
-    assert_error(send(gateway, "GET", "/v1/models/nobody/has-this"), 404, "not_found")
+@pytest.mark.parametrize(
+    "model", ["nobody/has-this", "a%0Ab", "%E2%80%A8", "%00", "..", "%2e%2e", "a%2F..%2Fb", "%ff"]
+)
+def test_an_unknown_model_is_404(gateway: Gateway, model: str) -> None:
+    assert_error(send(gateway, "GET", f"/v1/models/{model}"), 404, "not_found")
+
+
+def test_a_model_id_of_any_length_is_404(gateway: Gateway) -> None:
+    assert_error(send(gateway, "GET", f"/v1/models/{'x' * 5000}"), 404, "not_found")
 
 
 def test_a_model_that_is_sent_encoded_twice_is_another_model(gateway: Gateway) -> None:

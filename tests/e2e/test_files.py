@@ -7,18 +7,8 @@ import numpy
 import pytest
 
 from tests.e2e.conftest import Published
-from tests.e2e.wire import (
-    WAV,
-    Gateway,
-    Reply,
-    assert_error,
-    fields,
-    file_part,
-    form,
-    part,
-    post_form,
-    transcribe,
-)
+from tests.e2e.wire import WAV, Reply, assert_error, fields, file_part, form, part, post_form, transcribe
+from tests.running import Gateway
 
 pytestmark = pytest.mark.e2e
 

@@ -3,18 +3,8 @@
 import pytest
 
 from tests.e2e.conftest import Published
-from tests.e2e.wire import (
-    BOUNDARY,
-    WAV,
-    Gateway,
-    assert_error,
-    fields,
-    file_part,
-    form,
-    part,
-    post_form,
-    transcribe,
-)
+from tests.e2e.wire import BOUNDARY, WAV, assert_error, fields, file_part, form, part, post_form, transcribe
+from tests.running import Gateway
 
 pytestmark = pytest.mark.e2e
 MULTIPART = "multipart/form-data"

@@ -11,7 +11,8 @@ import pytest
 
 from tests.e2e.conftest import Publish, Published
 from tests.e2e.stub_provider import TEXT, Say
-from tests.e2e.wire import MODEL, SENTENCE, SPEECH, WAV, Gateway
+from tests.e2e.wire import MODEL, WAV
+from tests.running import SAMPLE, SENTENCE, Gateway
 
 ROOT = Path(__file__).parents[2]
 NODE = "openai-node"
@@ -31,10 +32,10 @@ def run(
 ) -> Any:
     """What a call of transcribe.mjs printed."""
     given = {
-        "BASE_URL": f"{gateway.base_url}/v1",
+        "BASE_URL": gateway.base_url,
         "API_KEY": key or gateway.keys["alice"],
         "MODEL": model,
-        "SPEECH": str(SPEECH),
+        "SPEECH": str(SAMPLE),
         "PATH": "",
     }
     done = subprocess.run(

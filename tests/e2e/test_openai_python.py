@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
-from urllib.parse import urlsplit
 
 import openai
 import pytest
@@ -17,7 +16,8 @@ from openai.types.audio import Transcription, TranscriptionVerbose
 
 from tests.e2e.conftest import Publish, Published
 from tests.e2e.stub_provider import TEXT, Say
-from tests.e2e.wire import MODEL, SENTENCE, SPEECH, WAV, Gateway
+from tests.e2e.wire import MODEL, WAV
+from tests.running import SAMPLE, SENTENCE, Gateway
 
 pytestmark = pytest.mark.e2e
 PYTHON = "openai-python"
@@ -26,7 +26,7 @@ RETRIED = "x-stainless-retry-count"
 
 @pytest.fixture
 def client(gateway: Gateway) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{gateway.base_url}/v1", api_key=gateway.keys["alice"]) as made:
+    with OpenAI(base_url=gateway.base_url, api_key=gateway.keys["alice"]) as made:
         yield made
 
 
@@ -43,9 +43,9 @@ def named() -> io.BytesIO:
 @pytest.mark.parametrize(
     "file",
     [
-        pytest.param(lambda _: SPEECH, marks=pytest.mark.conformance(PYTHON, "file as a path")),
+        pytest.param(lambda _: SAMPLE, marks=pytest.mark.conformance(PYTHON, "file as a path")),
         pytest.param(
-            lambda stack: stack.enter_context(SPEECH.open("rb")),
+            lambda stack: stack.enter_context(SAMPLE.open("rb")),
             marks=pytest.mark.conformance(PYTHON, "file as an open file"),
         ),
         pytest.param(lambda _: WAV, marks=pytest.mark.conformance(PYTHON, "file as bytes")),
@@ -71,7 +71,7 @@ def test_a_file_is_sent_in_every_shape_the_sdk_takes(client: OpenAI, published: 
 
 @pytest.mark.conformance(PYTHON, "json, recognised for real")
 def test_a_recording_is_recognised(client: OpenAI) -> None:
-    result = client.audio.transcriptions.create(model=MODEL, file=SPEECH)
+    result = client.audio.transcriptions.create(model=MODEL, file=SAMPLE)
     assert isinstance(result, Transcription)
     assert result.text == SENTENCE
     assert result.usage is not None
@@ -82,7 +82,7 @@ def test_a_recording_is_recognised(client: OpenAI) -> None:
 def test_a_recording_is_recognised_with_timings(client: OpenAI) -> None:
     result = client.audio.transcriptions.create(
         model=MODEL,
-        file=SPEECH,
+        file=SAMPLE,
         response_format="verbose_json",
         timestamp_granularities=["word", "segment"],
     )
@@ -102,7 +102,7 @@ def test_a_recording_is_recognised_with_timings(client: OpenAI) -> None:
 @pytest.mark.conformance(PYTHON, "one granularity alone")
 def test_one_granularity_gives_its_own_list_alone(client: OpenAI, granularity: Any, other: str) -> None:
     result = client.audio.transcriptions.create(
-        model=MODEL, file=SPEECH, response_format="verbose_json", timestamp_granularities=[granularity]
+        model=MODEL, file=SAMPLE, response_format="verbose_json", timestamp_granularities=[granularity]
     )
     assert getattr(result, f"{granularity}s")
     assert getattr(result, other) is None
@@ -111,7 +111,7 @@ def test_one_granularity_gives_its_own_list_alone(client: OpenAI, granularity: A
 @pytest.mark.conformance(PYTHON, "AsyncOpenAI, eight at once")
 def test_the_async_client_transcribes_eight_at_once(gateway: Gateway, published: Published) -> None:
     async def transcribe() -> list[str]:
-        async with AsyncOpenAI(base_url=f"{gateway.base_url}/v1", api_key=gateway.keys["alice"]) as client:
+        async with AsyncOpenAI(base_url=gateway.base_url, api_key=gateway.keys["alice"]) as client:
             calls = [
                 client.audio.transcriptions.create(model=published.model, file=("a.wav", WAV))
                 for _ in range(8)
@@ -199,7 +199,7 @@ def test_an_error_is_raised_as_its_class(
 @pytest.mark.conformance(PYTHON, "401 authentication_error")
 def test_a_wrong_key_is_an_authentication_error(gateway: Gateway) -> None:
     with (
-        OpenAI(base_url=f"{gateway.base_url}/v1", api_key="sk-local-nobody-0000000000000000") as client,
+        OpenAI(base_url=gateway.base_url, api_key="sk-local-nobody-0000000000000000") as client,
         pytest.raises(openai.AuthenticationError) as raised,
     ):
         client.audio.transcriptions.create(model=MODEL, file=WAV)
@@ -248,15 +248,14 @@ def test_a_429_is_retried_after_the_time_it_names(
     gateway: Gateway, client: OpenAI, published: Published
 ) -> None:
     # As many requests as the local gateway takes at once, whose bodies never come.
-    address = urlsplit(gateway.base_url)
     head = (
-        f"POST /v1/audio/transcriptions HTTP/1.1\r\nhost: {address.netloc}\r\n"
+        f"POST /v1/audio/transcriptions HTTP/1.1\r\nhost: 127.0.0.1\r\n"
         f"authorization: Bearer {gateway.keys['alice']}\r\n"
         "content-type: multipart/form-data; boundary=x\r\ncontent-length: 100\r\n\r\n"
     ).encode()
     with ExitStack() as held:
         for _ in range(64):
-            held.enter_context(socket.create_connection((address.hostname, address.port))).sendall(head)
+            held.enter_context(socket.create_connection(("127.0.0.1", gateway.port))).sendall(head)
         refused = _first_refusal(client.with_options(max_retries=0), published)
         # While the SDK waits, the gateway gets free again.
         release = threading.Timer(0.3, held.pop_all().close)

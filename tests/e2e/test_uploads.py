@@ -41,7 +41,7 @@ class Running(Protocol):
 
 
 def base_url(gateway: Running) -> str:
-    return f"http://{urlsplit(gateway.base_url).netloc}/v1"
+    return f"http://{urlsplit(gateway.url).netloc}/v1"
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +104,7 @@ def refused(call: Any, *args: Any, **fields: Any) -> tuple[int, dict[str, Any]]:
     return caught.value.status_code, caught.value.body
 
 
+@pytest.mark.conformance("openai-python", "uploads.upload_file_chunked of 25 MB, then file_id")
 @pytest.mark.parametrize("size", LARGE)
 def test_openai_python_uploads_a_large_file_and_transcribes_it(
     client: openai.OpenAI, provider: MisbehavingServer, tmp_path: Path, size: int
@@ -123,6 +124,7 @@ def test_openai_python_uploads_a_large_file_and_transcribes_it(
     assert sent_to(provider) == hashlib.sha256(audio).hexdigest()
 
 
+@pytest.mark.conformance("openai-python", "25 MB in one request")
 @pytest.mark.parametrize("size", LARGE)
 def test_openai_python_sends_a_large_file_in_one_request(
     client: openai.OpenAI, provider: MisbehavingServer, size: int
@@ -250,6 +252,7 @@ needs_node = pytest.mark.skipif(
 )
 
 
+@pytest.mark.conformance("openai-node", "25 MB in one request and through uploads")
 @pytest.mark.node
 @needs_node
 @pytest.mark.parametrize("way", ["upload", "single"])

@@ -9,7 +9,6 @@ from tests.e2e.stub_provider import ANSWER, TEXT, Say
 from tests.e2e.wire import (
     BOUNDARY,
     WAV,
-    Gateway,
     assert_headers,
     fields,
     file_part,
@@ -19,6 +18,7 @@ from tests.e2e.wire import (
     send,
     transcribe,
 )
+from tests.running import Gateway
 
 pytestmark = pytest.mark.e2e
 USAGE = {"type": "duration", "seconds": 3}

@@ -6,23 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.parser import BytesParser
 from email.policy import HTTP
-from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from typing import Any
 
-SPEECH = Path(__file__).parents[2] / "local" / "samples" / "speech.wav"
-WAV = SPEECH.read_bytes()
-SENTENCE = "we will meet at the station tomorrow morning"
+from tests.running import SAMPLE, Gateway
+
+WAV = SAMPLE.read_bytes()
 MODEL = "pocketsphinx/en-us"
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 BOUNDARY = "------------------------a1b2c3d4e5f6"
-
-
-class Gateway(Protocol):
-    """A running gateway: its address without /v1, and each local user's key."""
-
-    base_url: str
-    keys: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -55,8 +46,7 @@ def send(
     body: bytes | None = None,
 ) -> Reply:
     """One request on a connection of its own. `key` is a local user's name; None sends no key."""
-    address = urlsplit(gateway.base_url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)
     authorization = {} if key is None else {"authorization": f"Bearer {gateway.keys[key]}"}
     try:
         connection.request(method, path, body, {**authorization, **(headers or {})})

@@ -35,9 +35,10 @@ def _silence() -> bytes:
 
 # One second: twice what is expected of a deployment for it is not more than its share of the budget.
 AUDIO = _silence()
-BUDGET_SECONDS = 2.0
+# Faults that end by themselves get plenty; those that would never end get two attempts' worth.
+BUDGET_SECONDS, HANGING_SECONDS = 20.0, 4.0
 # Rendering, the store and a busy test machine.
-SLACK_SECONDS = 4.0
+SLACK_SECONDS = 5.0
 OUTCOMES = {
     "refuse": "connect",
     "reset-mid-request": "reset",
@@ -94,14 +95,26 @@ def server(ca: trustme.CA) -> Iterator[MisbehavingServer]:
 
 
 @pytest.fixture
+def budget(request: pytest.FixtureRequest) -> float:
+    """How long the gateway may take over the fault that the test is about, in seconds."""
+    callspec = getattr(request.node, "callspec", None)
+    fault = callspec.params.get("fault") if callspec else None
+    return HANGING_SECONDS if OUTCOMES.get(fault) == "timeout" and fault != "408" else BUDGET_SECONDS
+
+
+@pytest.fixture
 def gateway(
-    in_process_aws: object, ca: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    in_process_aws: object,
+    ca: trustme.CA,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    budget: float,
 ) -> Iterator[None]:
     bundle = tmp_path / "ca.pem"
     ca.cert_pem.write_to_path(str(bundle))
     monkeypatch.setenv("PROVIDER_CA_BUNDLE", str(bundle))
     monkeypatch.setenv("ALLOW_PRIVATE_PROVIDERS", "true")
-    monkeypatch.setenv("REQUEST_BUDGET_SECONDS", str(BUDGET_SECONDS))
+    monkeypatch.setenv("REQUEST_BUDGET_SECONDS", str(budget))
     for cached in (settings.transcribe_settings, settings.catalog_settings, transcribe.gateway):
         cached.cache_clear()
     yield
@@ -166,7 +179,7 @@ def send(*fields: tuple[str, str]) -> tuple[int, dict[str, Any], dict[str, str],
 
 @pytest.mark.parametrize("fault", OUTCOMES)
 def test_a_sole_provider_that_misbehaves_is_an_honest_upstream_error(
-    fault: str, server: MisbehavingServer, publish: Publish
+    fault: str, server: MisbehavingServer, publish: Publish, budget: float
 ) -> None:
     publish("bad", server.url(fault))
     status, body, headers, record, took = send()
@@ -184,12 +197,12 @@ def test_a_sole_provider_that_misbehaves_is_an_honest_upstream_error(
         "upstream_error",
         0,
     )
-    assert took < BUDGET_SECONDS + SLACK_SECONDS
+    assert took < budget + SLACK_SECONDS
 
 
 @pytest.mark.parametrize("fault", OUTCOMES)
 def test_a_caller_gets_a_transcript_while_one_provider_can_give_it(
-    fault: str, server: MisbehavingServer, publish: Publish
+    fault: str, server: MisbehavingServer, publish: Publish, budget: float
 ) -> None:
     # Declared capable, so that it is asked first.
     publish("bad", server.url(fault), features=("timestamps",))
@@ -199,7 +212,7 @@ def test_a_caller_gets_a_transcript_while_one_provider_can_give_it(
     assert (headers["x-provider"], headers["x-attempts"]) == ("alice/good", "2")
     assert [each["outcome"] for each in record["attempts"]] == [OUTCOMES[fault], "ok"]
     assert record["billed_seconds"] == body["usage"]["seconds"] > 0
-    assert took < BUDGET_SECONDS + SLACK_SECONDS
+    assert took < budget + SLACK_SECONDS
 
 
 @pytest.mark.parametrize("status", [400, 415, 422])

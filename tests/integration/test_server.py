@@ -239,6 +239,18 @@ def test_an_unknown_path_or_method_is_not_found(server: Server, method: str, pat
     assert answer.headers["x-request-id"] in answer.json["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01\x02\0 hello\r\n\r\n", b"GET /healthz HTTP/1.1\r\nBad Header: x\r\n\r\n"]
+)
+def test_what_is_no_http_is_answered_in_the_same_shape(server: Server, sent: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(sent)
+        head, _, body = b"".join(iter(lambda: connection.recv(65536), b"")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert b"x-request-id: " in head
+    assert error_type(body) == "invalid_request_error"
+
+
 def test_a_head_request_gets_a_head(server: Server) -> None:
     answer = server.call("HEAD", "/healthz")
     assert (answer.status, answer.body) == (404, b"")

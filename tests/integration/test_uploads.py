@@ -20,10 +20,9 @@ from gateway.multipart import Part
 from gateway.store import aws
 from gateway.store.uploads import upload_store
 from gateway.uploads import Uploads
-from local.embedded_aws import CREDENTIALS, EmbeddedAws, client_of, create_resources
 from server.environment import LambdaContext
-from server.listener import bind
 from server.template import Template
+from tests.conftest import TestAws
 from tests.integration.conftest import CACHED
 from tests.integration.uploads_client import EVENT, Client, call
 from tests.misbehaving_server import MisbehavingServer
@@ -32,26 +31,18 @@ CACHES: tuple[Callable[..., Any], ...] = (*CACHED, transcribe.gateway)
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[Template]:
-    """An AWS with what the template declares, and an environment that leads to it."""
-    embedded = EmbeddedAws(bind(0))
-    embedded.start()
-    template = Template(endpoint=embedded.endpoint, parameters={"AllowPrivateProviders": "true"})
-    create_resources(template, client_of(embedded.endpoint))
+def cloud(embedded_aws: TestAws) -> Iterator[Template]:
+    """An environment that leads the handlers to an AWS with what the template declares."""
+    local = {"ALLOW_PRIVATE_PROVIDERS": "true", "POWERTOOLS_METRICS_DISABLED": "true"}
     with pytest.MonkeyPatch.context() as patch:
-        for function in template.functions().values():
-            for name, value in function.environment.items():
+        for function in embedded_aws.template.functions():
+            for name, value in (embedded_aws.environment(function) | local).items():
                 patch.setenv(name, value)
-        for name, value in (
-            CREDENTIALS | {"AWS_ENDPOINT_URL": embedded.endpoint, "POWERTOOLS_METRICS_DISABLED": "true"}
-        ).items():
-            patch.setenv(name, value)
         forget()
-        yield template
+        yield embedded_aws.template
         transcribe.gateway().client.close()
         for service in ("dynamodb", "s3", "sqs", "kms"):
             aws.client(service).close()
-        embedded.stop()
     forget()
 
 
@@ -78,15 +69,15 @@ def provider(cloud: Template) -> Iterator[MisbehavingServer]:
 
 
 @pytest.fixture
-def alice(cloud: Template) -> Iterator[Client]:
-    """Alice, without uploads from earlier tests."""
+def ulla(cloud: Template) -> Iterator[Client]:
+    """A user of these tests alone, without uploads from earlier tests."""
     yield Client()
-    for item in aws.query(os.environ["UPLOADS_TABLE"], "user#alice"):
+    for item in aws.query(os.environ["UPLOADS_TABLE"], "user#ulla"):
         key = {name: {"S": item[name]} for name in ("pk", "sk")}
         aws.client("dynamodb").delete_item(TableName=os.environ["UPLOADS_TABLE"], Key=key)
 
 
-def uploads(now: float | None = None, user: str = "alice") -> Uploads:
+def uploads(now: float | None = None, user: str = "ulla") -> Uploads:
     return Uploads(user, upload_store(), time.time() if now is None else now)
 
 
@@ -98,7 +89,7 @@ def age(upload_id: str, seconds: int) -> None:
     """Make an upload older than it is, since time cannot be waited for."""
     aws.client("dynamodb").update_item(
         TableName=os.environ["UPLOADS_TABLE"],
-        Key={"pk": {"S": "user#alice"}, "sk": {"S": f"upload#{upload_id}"}},
+        Key={"pk": {"S": "user#ulla"}, "sk": {"S": f"upload#{upload_id}"}},
         UpdateExpression="SET expires_at = expires_at - :seconds",
         ExpressionAttributeValues=aws.encode({":seconds": seconds}),
     )
@@ -109,7 +100,7 @@ def keys() -> list[str]:
     return [each["Key"] for each in listed.get("Contents", [])]
 
 
-def test_the_event_of_the_readme_begins_an_upload(alice: Client) -> None:
+def test_the_event_of_the_readme_begins_an_upload(ulla: Client) -> None:
     reply = uploads_app.handler(deepcopy(EVENT), LambdaContext("f", "arn:f", "512", "id", 0))
     upload = json.loads(reply["body"])
     assert reply["statusCode"] == 200
@@ -118,62 +109,62 @@ def test_the_event_of_the_readme_begins_an_upload(alice: Client) -> None:
 
 
 def test_a_file_id_is_transcribed_as_the_bytes_that_were_uploaded(
-    alice: Client, provider: MisbehavingServer
+    ulla: Client, provider: MisbehavingServer
 ) -> None:
     contents = [os.urandom(300_000) for _ in range(12)]
-    upload = alice.upload(*contents)
-    status, body = alice.transcribe(file_id=upload["file"]["id"], file=("", b""))
+    upload = ulla.upload(*contents)
+    status, body = ulla.transcribe(file_id=upload["file"]["id"], file=("", b""))
     assert (status, body["text"]) == (200, "one two three")
     received = provider.received("ok")[-1]
     assert received.file == b"".join(contents)
     assert (received.filename, received.file_content_type) == ("audio.wav", "audio/wav")
 
 
-def test_a_file_can_be_transcribed_again_until_it_expires(alice: Client, provider: MisbehavingServer) -> None:
-    upload = alice.upload(b"abc")
+def test_a_file_can_be_transcribed_again_until_it_expires(ulla: Client, provider: MisbehavingServer) -> None:
+    upload = ulla.upload(b"abc")
     for _ in range(2):
-        assert alice.transcribe(file_id=upload["file"]["id"])[0] == 200
+        assert ulla.transcribe(file_id=upload["file"]["id"])[0] == 200
     age(upload["id"], 3600)
-    status, body = alice.transcribe(file_id=upload["file"]["id"])
+    status, body = ulla.transcribe(file_id=upload["file"]["id"])
     assert (status, body["error"]["type"], body["error"]["param"]) == (404, "not_found", "file_id")
 
 
 def test_a_file_that_is_unknown_unfinished_or_anothers_is_the_same_not_found(
-    alice: Client, provider: MisbehavingServer
+    ulla: Client, provider: MisbehavingServer
 ) -> None:
-    unfinished = alice.create(1)
-    other = alice.upload(b"abc")["file"]["id"]
+    unfinished = ulla.create(1)
+    other = ulla.upload(b"abc")["file"]["id"]
     answers = [
-        alice.transcribe(file_id="file-" + "0" * 32),
-        alice.transcribe(file_id=unfinished.replace("upload_", "file-")),
-        Client("bob").transcribe(file_id=other),
+        ulla.transcribe(file_id="file-" + "0" * 32),
+        ulla.transcribe(file_id=unfinished.replace("upload_", "file-")),
+        Client("boris").transcribe(file_id=other),
     ]
     assert answers[0][0] == 404
     assert answers.count(answers[0]) == 3
 
 
-def test_a_file_whose_media_type_is_no_audio_is_refused_as_any_other(alice: Client, cloud: Template) -> None:
-    upload = alice.upload(b"abc", mime_type="text/plain")
-    assert alice.transcribe(file_id=upload["file"]["id"])[0] == 415
+def test_a_file_whose_media_type_is_no_audio_is_refused_as_any_other(ulla: Client, cloud: Template) -> None:
+    upload = ulla.upload(b"abc", mime_type="text/plain")
+    assert ulla.transcribe(file_id=upload["file"]["id"])[0] == 415
 
 
-def test_parts_may_arrive_at_once_out_of_order_and_twice(alice: Client) -> None:
+def test_parts_may_arrive_at_once_out_of_order_and_twice(ulla: Client) -> None:
     contents = [os.urandom(20_000) for _ in range(10)]
     whole = b"".join(contents)
-    upload_id = alice.create(len(whole))
+    upload_id = ulla.create(len(whole))
     sent = contents[::-1] + contents
     with ThreadPoolExecutor(8) as pool:
         parts = list(pool.map(lambda each: uploads().add_part(upload_id, data(each)), sent))
     ids = [part["id"] for part in parts]
     assert ids[:10][::-1] == ids[10:]
-    status, first = alice.complete(upload_id, ids[10:], md5=hashlib.md5(whole).hexdigest())
+    status, first = ulla.complete(upload_id, ids[10:], md5=hashlib.md5(whole).hexdigest())
     assert status == 200
-    assert alice.complete(upload_id, ids[10:], md5=hashlib.md5(whole).hexdigest()) == (200, first)
+    assert ulla.complete(upload_id, ids[10:], md5=hashlib.md5(whole).hexdigest()) == (200, first)
     assert uploads().open_file(first["file"]["id"])[0] == whole
 
 
-def test_parts_that_arrive_at_once_never_exceed_what_was_declared(alice: Client) -> None:
-    upload_id = alice.create(10)
+def test_parts_that_arrive_at_once_never_exceed_what_was_declared(ulla: Client) -> None:
+    upload_id = ulla.create(10)
 
     def send(number: int) -> bool:
         try:
@@ -186,7 +177,7 @@ def test_parts_that_arrive_at_once_never_exceed_what_was_declared(alice: Client)
         assert sum(pool.map(send, range(12))) == 3
 
 
-def test_of_thirty_uploads_begun_at_once_twenty_are_opened(alice: Client) -> None:
+def test_of_thirty_uploads_begun_at_once_twenty_are_opened(ulla: Client) -> None:
     body = {"bytes": 1, "filename": "a", "mime_type": "audio/wav", "purpose": "user_data"}
 
     def create(_: int) -> bool:
@@ -203,67 +194,66 @@ def test_of_thirty_uploads_begun_at_once_twenty_are_opened(alice: Client) -> Non
         assert later.create(body)
 
 
-def test_finished_and_cancelled_uploads_make_room(alice: Client) -> None:
-    cancelled, finished = [alice.create(3) for _ in range(20)][:2]
-    assert alice.post(f"/{cancelled}/cancel")[0] == 200
-    assert alice.complete(finished, [alice.add_part(finished, b"abc")[1]["id"]])[0] == 200
-    assert alice.create(3)
-    assert alice.create(3)
+def test_finished_and_cancelled_uploads_make_room(ulla: Client) -> None:
+    cancelled, finished = [ulla.create(3) for _ in range(20)][:2]
+    assert ulla.post(f"/{cancelled}/cancel")[0] == 200
+    assert ulla.complete(finished, [ulla.add_part(finished, b"abc")[1]["id"]])[0] == 200
+    assert ulla.create(3)
+    assert ulla.create(3)
     body = {"bytes": 3, "filename": "a", "mime_type": "audio/wav", "purpose": "user_data"}
-    status, answer = alice.post("", body)
+    status, answer = ulla.post("", body)
     assert (status, answer["error"]["code"]) == (429, "quota_exceeded")
 
 
-def test_a_part_is_stored_under_its_user_and_upload_and_never_by_filename(alice: Client) -> None:
-    upload = alice.upload(b"abc", filename="../../bob/upload_1/part_1")
+def test_a_part_is_stored_under_its_user_and_upload_and_never_by_filename(ulla: Client) -> None:
+    upload = ulla.upload(b"abc", filename="../../bob/upload_1/part_1")
     (key,) = [key for key in keys() if upload["id"] in key]
-    assert key.startswith(f"uploads/alice/{upload['id']}/part_")
-    assert not any("bob" in key for key in keys())
+    assert key.startswith(f"uploads/ulla/{upload['id']}/part_")
 
 
-def test_cancelling_deletes_the_parts(alice: Client) -> None:
-    upload_id = alice.create(6)
-    alice.add_part(upload_id, b"abc")
-    assert alice.post(f"/{upload_id}/cancel")[1]["status"] == "cancelled"
+def test_cancelling_deletes_the_parts(ulla: Client) -> None:
+    upload_id = ulla.create(6)
+    ulla.add_part(upload_id, b"abc")
+    assert ulla.post(f"/{upload_id}/cancel")[1]["status"] == "cancelled"
     assert not any(upload_id in key for key in keys())
-    status, body = alice.add_part(upload_id, b"abc")
+    status, body = ulla.add_part(upload_id, b"abc")
     assert (status, body["error"]["type"]) == (409, "conflict")
 
 
-def test_a_wrong_md5_is_found_in_the_stored_bytes(alice: Client) -> None:
-    upload_id = alice.create(3)
-    part_ids = [alice.add_part(upload_id, b"abc")[1]["id"]]
-    status, body = alice.complete(upload_id, part_ids, md5="0" * 32)
+def test_a_wrong_md5_is_found_in_the_stored_bytes(ulla: Client) -> None:
+    upload_id = ulla.create(3)
+    part_ids = [ulla.add_part(upload_id, b"abc")[1]["id"]]
+    status, body = ulla.complete(upload_id, part_ids, md5="0" * 32)
     assert (status, body["error"]["param"]) == (400, "md5")
-    assert alice.complete(upload_id, part_ids, md5=hashlib.md5(b"abc").hexdigest())[0] == 200
+    assert ulla.complete(upload_id, part_ids, md5=hashlib.md5(b"abc").hexdigest())[0] == 200
 
 
-def test_an_expired_upload_is_a_conflict_before_the_table_forgets_it(alice: Client) -> None:
-    upload_id = alice.create(3)
-    part_ids = [alice.add_part(upload_id, b"abc")[1]["id"]]
+def test_an_expired_upload_is_a_conflict_before_the_table_forgets_it(ulla: Client) -> None:
+    upload_id = ulla.create(3)
+    part_ids = [ulla.add_part(upload_id, b"abc")[1]["id"]]
     age(upload_id, 3600)
-    for status, body in (alice.add_part(upload_id, b"abc"), alice.complete(upload_id, part_ids)):
+    for status, body in (ulla.add_part(upload_id, b"abc"), ulla.complete(upload_id, part_ids)):
         assert (status, body["error"]["type"]) == (409, "conflict")
         assert "expired" in body["error"]["message"]
 
 
-def test_what_expires_while_it_is_being_completed_is_not_completed(alice: Client) -> None:
-    upload_id = alice.create(3)
+def test_what_expires_while_it_is_being_completed_is_not_completed(ulla: Client) -> None:
+    upload_id = ulla.create(3)
     uploads().add_part(upload_id, data(b"abc"))
     store = upload_store()
-    upload = store.upload("alice", upload_id)
+    upload = store.upload("ulla", upload_id)
     assert upload is not None
     age(upload_id, 3600)
     assert not store.complete(upload, tuple(upload.parts), None, int(time.time()))
 
 
-def test_another_users_upload_is_not_found(alice: Client) -> None:
-    upload_id = alice.create(3)
-    bob = Client("bob")
+def test_another_users_upload_is_not_found(ulla: Client) -> None:
+    upload_id = ulla.create(3)
+    boris = Client("boris")
     for status, body in (
-        bob.add_part(upload_id, b"abc"),
-        bob.complete(upload_id, ["part_1"]),
-        bob.post(f"/{upload_id}/cancel"),
+        boris.add_part(upload_id, b"abc"),
+        boris.complete(upload_id, ["part_1"]),
+        boris.post(f"/{upload_id}/cancel"),
     ):
         assert (status, body["error"]["type"]) == (404, "not_found")
 
@@ -282,44 +272,44 @@ def test_another_users_upload_is_not_found(alice: Client) -> None:
     ],
 )
 def test_a_part_that_is_no_form_is_refused(
-    alice: Client, body: str | bytes, content_type: str, param: str | None
+    ulla: Client, body: str | bytes, content_type: str, param: str | None
 ) -> None:
-    path = f"/v1/uploads/{alice.create(3)}/parts"
+    path = f"/v1/uploads/{ulla.create(3)}/parts"
     status, answer = call(uploads_app.handler, path, body, content_type)
     assert (status, answer["error"]["type"]) == (400, "invalid_request_error")
     assert answer["error"]["param"] == param
 
 
-def test_a_part_over_what_one_request_carries_on_aws_is_too_large(alice: Client) -> None:
-    upload_id = alice.create(26_214_400)
-    assert alice.add_part(upload_id, bytes(4_400_000))[0] == 200
-    status, body = alice.add_part(upload_id, bytes(4_400_001))
+def test_a_part_over_what_one_request_carries_on_aws_is_too_large(ulla: Client) -> None:
+    upload_id = ulla.create(26_214_400)
+    assert ulla.add_part(upload_id, bytes(4_400_000))[0] == 200
+    status, body = ulla.add_part(upload_id, bytes(4_400_001))
     assert (status, body["error"]["type"]) == (413, "file_too_large")
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", "[" * 100_000])
-def test_a_body_that_is_no_json_object_is_refused(alice: Client, body: str) -> None:
-    status, answer = alice.post("", body)
+def test_a_body_that_is_no_json_object_is_refused(ulla: Client, body: str) -> None:
+    status, answer = ulla.post("", body)
     assert (status, answer["error"]["type"]) == (400, "invalid_request_error")
 
 
-def test_another_method_or_path_is_not_found(alice: Client) -> None:
+def test_another_method_or_path_is_not_found(ulla: Client) -> None:
     assert call(uploads_app.handler, "/v1/uploads", "", "application/json", method="GET")[0] == 404
-    assert alice.post("/x/y")[0] == 404
+    assert ulla.post("/x/y")[0] == 404
 
 
 def test_no_log_line_has_the_filename(
-    alice: Client, provider: MisbehavingServer, capfd: pytest.CaptureFixture[str]
+    ulla: Client, provider: MisbehavingServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    upload = alice.upload(b"abc", filename="my-secret-meeting.wav")
-    alice.transcribe(file_id=upload["file"]["id"])
-    alice.complete(upload["id"], ["part_1"])
+    upload = ulla.upload(b"abc", filename="my-secret-meeting.wav")
+    ulla.transcribe(file_id=upload["file"]["id"])
+    ulla.complete(upload["id"], ["part_1"])
     captured = capfd.readouterr()
     assert "secret" not in captured.out + captured.err
 
 
-def test_usernames_that_look_like_paths_keep_their_uploads_apart(alice: Client) -> None:
-    bodies = {user: os.urandom(100) for user in ("..", ".", "a.b", "alice")}
+def test_usernames_that_look_like_paths_keep_their_uploads_apart(ulla: Client) -> None:
+    bodies = {user: os.urandom(100) for user in ("..", ".", "a.b", "ulla")}
     made = {user: Client(user).upload(content) for user, content in bodies.items()}
     for user, content in bodies.items():
         assert uploads(user=user).open_file(made[user]["id"])[0] == content
@@ -340,18 +330,18 @@ def test_the_bucket_is_private_encrypted_and_forgets(cloud: Template) -> None:
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_a_stored_part_of_another_size_is_a_defect_and_not_silence(alice: Client) -> None:
-    upload = alice.upload(b"abc")
+def test_a_stored_part_of_another_size_is_a_defect_and_not_silence(ulla: Client) -> None:
+    upload = ulla.upload(b"abc")
     (key,) = [key for key in keys() if upload["id"] in key]
     for content in (b"ab", b"abcd"):
         aws.client("s3").put_object(Bucket=os.environ["UPLOADS_BUCKET"], Key=key, Body=content)
-        status, body = alice.transcribe(file_id=upload["file"]["id"])
+        status, body = ulla.transcribe(file_id=upload["file"]["id"])
         assert (status, body["error"]["type"]) == (500, "api_error")
 
 
-def test_complete_and_cancel_at_once_leave_one_of_the_two(alice: Client) -> None:
+def test_complete_and_cancel_at_once_leave_one_of_the_two(ulla: Client) -> None:
     for _ in range(5):
-        upload_id = alice.create(3)
+        upload_id = ulla.create(3)
         part_id = uploads().add_part(upload_id, data(b"abc"))["id"]
         with ThreadPoolExecutor(2) as pool:
             complete = pool.submit(uploads().complete, upload_id, {"part_ids": [part_id]})

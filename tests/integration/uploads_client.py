@@ -24,7 +24,7 @@ def call(
     body: str | bytes,
     content_type: str,
     *,
-    user: str = "alice",
+    user: str = "ulla",
     method: str = "POST",
 ) -> tuple[int, dict[str, Any]]:
     """Status and body of a handler's answer, as if API Gateway had called it."""
@@ -44,7 +44,7 @@ def call(
 class Client:
     """A user who speaks to the handlers."""
 
-    user: str = "alice"
+    user: str = "ulla"
 
     def post(self, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
         text = body if isinstance(body, str) else json.dumps(body)

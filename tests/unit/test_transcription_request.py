@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway import transcription_request
+from gateway import media, transcription_request
 from gateway.audio import Audio
 from gateway.errors import FileTooLarge, InvalidRequest, MissingFile, NotFound
 from gateway.multipart import Part
@@ -164,7 +164,7 @@ def test_an_unknown_upload_is_not_found_when_the_file_is_looked_for() -> None:
 
 
 def test_exactly_25_mb_pass_and_one_byte_more_does_not() -> None:
-    most = bytes(transcription_request.MOST_AUDIO_BYTES)
+    most = bytes(media.MOST_AUDIO_BYTES)
     assert len(transcription_request.file_of([part("file", most)], no_upload)[0]) == 26_214_400
     with pytest.raises(FileTooLarge):
         transcription_request.file_of([part("file", most + b"x")], no_upload)

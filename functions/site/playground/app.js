@@ -123,6 +123,10 @@ function progress() {
 		: `Uploading ${Math.round(sent * 100)} %`;
 }
 
+function announce(words) { // once: a live region repeats whatever is set
+	if ($('announce').textContent !== words) $('announce').textContent = words;
+}
+
 function setBusy(next) {
 	busy = next;
 	document.body.classList.toggle('busy', Boolean(busy));
@@ -145,25 +149,22 @@ async function go() {
 	const onProgress = (sent) => {
 		busy.sent = sent;
 		busy.since = sent < 1 ? 0 : busy.since || performance.now();
-		$('announce').textContent = sent < 1 ? 'Uploading.' : 'Uploaded. The model is working.';
+		announce(sent < 1 ? 'Uploading.' : 'Uploaded. The model is working.');
 		progress();
 	};
-	const clockwork = setInterval(progress, 100);
+	const timer = setInterval(progress, 100);
 	const { reply, error } = await transcribe(call, await limit, { key, signal: controller.signal, onProgress })
 		.then((got) => ({ reply: got }), (thrown) => ({ error: thrown }));
-	clearInterval(clockwork);
+	clearInterval(timer);
 	setBusy(null);
 	if (error && !(error instanceof CallError)) throw error; // a defect of this page
 	if ((error ?? reply).header('x-request-id')) account((error ?? reply).header, performance.now() - began, reply?.body.usage?.seconds);
 	if (error) return fail(error);
 	result = { body: reply.body, rows: rows(reply.body), call };
 	if (result.rows.length) paper.setRows(result.rows);
-	else paper.set(make('p', { className: 'flat', textContent: reply.body.text.trim() || 'No speech was found in this audio.' }));
+	else showText(reply, call);
 	$('status').textContent = result.rows.length ? 'Click a word to hear it. Arrows, Enter and Space work too.' : 'Done.';
-	$('announce').textContent = 'Done.';
-	const downgraded = reply.header('x-downgraded-response-format') === 'json';
-	$('banner').hidden = !downgraded && (!call.timed || result.rows.length || !reply.body.text);
-	$('banner').textContent = downgraded ? 'This deployment gives no timestamps, so the gateway returned plain text.' : 'The answer came without usable timestamps.';
+	announce('Done.');
 	tools();
 	return showCall({ ...call, uploaded: reply.uploaded }, true);
 }
@@ -185,9 +186,18 @@ function showTotals() {
 
 // ---- what came back
 
+function showText({ body, header }, { timed }) {
+	const textContent = body.text.trim();
+	const note = header('x-downgraded-response-format')
+		? 'This deployment gives no timestamps, so the gateway returned plain text.'
+		: timed && textContent && 'The answer came without usable timestamps.';
+	paper.set(
+		...(note ? [make('p', { id: 'banner', textContent: note })] : []),
+		make('p', { className: 'flat', textContent: textContent || 'No speech was found in this audio.' }));
+}
+
 function clear(words = 'What the model hears appears here.') {
 	result = null;
-	$('banner').hidden = true;
 	paper.set(make('p', { className: 'empty', textContent: words }));
 	tools();
 	ready();

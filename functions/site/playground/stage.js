@@ -7,7 +7,7 @@ import { clock } from './timing.js';
 
 const BAR = 4; // CSS pixels from one bar to the next
 const LEVEL_MS = 60;
-const SEEK_SECONDS = { ArrowRight: 2, ArrowUp: 2, ArrowLeft: -2, ArrowDown: -2, PageUp: 10, PageDown: -10 };
+const SEEK_SECONDS = { ArrowRight: 2, ArrowUp: 2, ArrowLeft: -2, ArrowDown: -2 };
 const GLYPHS = { Play: 'M6 3.5v13L16.5 10z', Pause: 'M5.5 4h3.2v12H5.5zM11.3 4h3.2v12h-3.2z', 'Stop recording': 'M5 5h10v10H5z' };
 
 const weight = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
@@ -96,10 +96,10 @@ export function stage(maxBytes, onChange, onTick) {
 
 	async function picture() {
 		const { signal } = drawing;
-		const found = await measure(file, duration, signal);
+		const found = file.size > maxBytes ? [] : await measure(file, duration, signal);
 		if (signal.aborted) return;
 		[peaks, shape] = [found, []];
-		note.textContent = found.length ? '' : 'Too long or too unusual to draw here. It plays and transcribes all the same.';
+		note.textContent = found.length ? '' : file.size > maxBytes ? 'Over 25 MB, the most that the gateway takes.' : 'Too long or too unusual to draw here. It plays and transcribes all the same.';
 		tick();
 	}
 
@@ -117,7 +117,7 @@ export function stage(maxBytes, onChange, onTick) {
 	audio.onerror = () => {
 		note.textContent = 'This browser cannot decode the file: no picture, no sound. The gateway may still take it.';
 	};
-	for (const name of ['play', 'pause', 'ended', 'seeked']) audio.addEventListener(name, show);
+	audio.onplay = audio.onpause = audio.onended = audio.onseeked = show;
 
 	const player = {
 		seek(seconds) {

@@ -81,8 +81,10 @@ export function cues(list) {
 const pad = (value, width = 2) => String(Math.floor(value)).padStart(width, '0');
 
 /** `h:mm:ss`, or `m:ss` below an hour. */
-export const clock = (seconds) =>
-	`${seconds >= 3600 ? `${Math.floor(seconds / 3600)}:` : ''}${seconds >= 3600 ? pad((seconds / 60) % 60) : Math.floor(seconds / 60)}:${pad(seconds % 60)}`;
+export function clock(seconds) {
+	const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60)];
+	return `${hours ? `${hours}:${pad(minutes % 60)}` : minutes}:${pad(seconds % 60)}`;
+}
 
 function span({ start, end }, mark) {
 	const stamp = (seconds) => {

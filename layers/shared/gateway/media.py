@@ -1,8 +1,14 @@
 """Which files are audio that the gateway accepts, and what they are called upstream (contract section 3)."""
 
-from gateway.audio import Audio
+from typing import TYPE_CHECKING
+
 from gateway.errors import UnsupportedMediaType
 
+if TYPE_CHECKING:  # the prober takes 100 ms to import, and uploads need none
+    from gateway.audio import Audio
+
+# Of one file, in one request or in parts (contract section 3).
+MOST_AUDIO_BYTES = 26_214_400
 ACCEPTED = "wav, mp3, m4a/mp4, flac, ogg (vorbis, opus) and webm"
 
 _WAV, _MP3, _MP4, _AAC = (
@@ -26,7 +32,7 @@ _LABELS = {
 _FORMATS = {"wav": _WAV, "mp3": _MP3, "mp4": _MP4, "flac": _FLAC, "ogg": _OGG, "webm": _WEBM}
 
 
-def admit(label: str | None, audio: Audio) -> tuple[str, str]:
+def admit(label: str | None, audio: "Audio") -> tuple[str, str]:
     """The extension and canonical type under which a file goes upstream.
 
     `label` is the part's media type, `audio` what its bytes were found to be. Raises UnsupportedMediaType.

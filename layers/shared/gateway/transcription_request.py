@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from gateway import audio, media
 from gateway.audio import Audio
 from gateway.errors import FileTooLarge, InvalidRequest, MissingFile
+from gateway.media import MOST_AUDIO_BYTES
 from gateway.multipart import Part
 from gateway.settings import TranscribeSettings
 
-MOST_AUDIO_BYTES = 26_214_400
 JSON, VERBOSE_JSON = "json", "verbose_json"
 GRANULARITIES = ("word", "segment")
 _MOST_OTHER_FIELDS = 32

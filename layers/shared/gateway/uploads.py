@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gateway.errors import Conflict, FileTooLarge, InvalidRequest, NotFound, RateLimited
+from gateway.media import MOST_AUDIO_BYTES
 from gateway.multipart import Part
-from gateway.transcription_request import MOST_AUDIO_BYTES
 
 PENDING, COMPLETED, CANCELLED, EXPIRED = "pending", "completed", "cancelled", "expired"
 # The SDKs' FilePurpose. Any of them will do: what is uploaded here is only ever transcribed.

@@ -19,7 +19,9 @@ _USAC_FRAMES = (
     2048,
     4096,
 )  # outputFrameLength by coreSbrFrameLengthIndex (ISO/IEC 23003-3 table 70)
-_MAX_UNIT_BYTES = 768  # of one channel: the decoder's input buffer is 6,144 bits (ISO/IEC 14496-3 4.5.3.1)
+# No unit is longer, a channel: twice the 6,144 bits of the decoder's input buffer (ISO/IEC 14496-3 section
+# 4.5.3.1), because encoders overshoot it (1,090 bytes seen at 8 kHz).
+_MAX_UNIT_BYTES = 1536
 
 
 class AacUnits:

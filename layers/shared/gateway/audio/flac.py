@@ -14,15 +14,14 @@ _RATES = (0, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 480
 _ID3V1 = 128
 
 
-def _crc_table(polynomial: int, width: int) -> tuple[int, ...]:
-    top, mask = 1 << (width - 1), (1 << width) - 1
-    table = []
-    for byte in range(256):
-        crc = byte << (width - 8)
-        for _ in range(8):
-            crc = (crc << 1 ^ polynomial if crc & top else crc << 1) & mask
-        table.append(crc)
-    return tuple(table)
+def _crc_table(polynomial: int, width: int) -> list[int]:
+    """The CRC of every byte; it is linear, so those of the eight single bits make all."""
+    table = [0]
+    crc = 1 << (width - 1)
+    for _ in range(8):
+        crc = (crc << 1) ^ (polynomial | 1 << width if crc >> (width - 1) else 0)
+        table += [each ^ crc for each in table]
+    return table
 
 
 _CRC8 = _crc_table(0x07, 8)
@@ -159,10 +158,10 @@ def _frames(view: memoryview, position: int, budget: Budget) -> "Iterator[tuple[
     if current is None:
         return
     for at in occurrences(view, sync, begin + 2):
-        budget.spend()
+        budget.spend(2)
         frame = read_frame(view, at)
         if frame and (frame.follows(current) or _crc16(view[begin:at], budget) == 0):
-            budget.spend(4)
+            budget.spend(8)
             yield begin, at, current
             begin, current = at, frame
     yield begin, len(view), current

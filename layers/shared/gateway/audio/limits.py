@@ -4,7 +4,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_ELEMENTS = 800_000
+MAX_ELEMENTS = 750_000
 """Elements (pages, boxes, blocks, frames) that one probe visits: 4 hours of 20 ms packets, under a second."""
 
 MAX_TRIM_SECONDS = 0.3

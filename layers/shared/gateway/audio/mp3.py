@@ -11,28 +11,18 @@ _unpack_header = Struct(">I").unpack_from
 # Frames in a row that make an MP3: at the first byte, behind an ID3 tag, and behind junk, where chance and
 # other containers have more tries. Two that end where the file ends will do.
 _CHAIN_AT_START, _CHAIN_AFTER_TAG, _CHAIN_AFTER_JUNK = 3, 2, 8
+_SYNC = 0x7FF  # eleven bits
 _JUNK = 1 << 16  # bytes before the first frame that are searched
 _MAX_FREE_FRAME = (
     5760  # bytes between two headers of a free-format stream: 640 kbit/s in MPEG-1 layer III at 16 kHz
 )
 
 
-class Frames:
-    """What a walk over frames found: how many, their seconds, and the codec of the first."""
-
-    __slots__ = ("codec", "count", "seconds")
-
-    def __init__(self) -> None:
-        self.codec: str | None = None
-        self.count = 0
-        self.seconds = 0.0
-
-
 def skip_id3(view: memoryview, budget: Budget) -> int:
     """The position after all ID3v2 tags at the start (ID3v2.4.0 main structure, sections 3.1 and 3.4)."""
     position = 0
     while bytes(view[position : position + 3]) == b"ID3" and position + 10 <= len(view):
-        budget.spend()
+        budget.spend(2)
         sizes = view[position + 6 : position + 10].tolist()
         if max(sizes) > 127 or view[position + 3] == 255:
             break
@@ -54,18 +44,18 @@ def find_mp3(view: memoryview, tagged: int, budget: Budget) -> int | None:
 
 def measure_mp3(view: memoryview, start: int, found: Finding, budget: Budget) -> None:
     """Measures the frames from `start` on."""
-    frames = measure_frames(view, start, budget)
-    found.codec = frames.codec
-    found.has_audio = True if frames.count else None
-    found.seconds = frames.seconds
+    first = read_frame(_read_header(view, start))
+    found.codec = first.codec if first else None
+    found.has_audio = True
+    found.seconds = measure_frames(view, start, budget)
 
 
-def measure_frames(view: memoryview, start: int, budget: Budget) -> Frames:
-    """Adds up all whole frames from `start` on, less what the encoder's own frame says was not recorded."""
-    frames = Frames()
-    position, previous = start, 0
-    while position + 4 <= len(view) and frames.seconds <= budget.max_seconds:
-        budget.spend()
+def measure_frames(view: memoryview, start: int, budget: Budget) -> float:
+    """Seconds of all whole frames from `start` on, less what the encoder's own frame says is not recorded."""
+    position, previous, frames = start, 0, 0
+    seconds = 0.0
+    while position + 4 <= len(view) and seconds <= budget.max_seconds:
+        budget.spend(8)  # a run of frames, however short, costs as much as that
         header = _read_header(view, position)
         frame = read_frame(header)
         size = _frame_size(view, position)
@@ -73,15 +63,12 @@ def measure_frames(view: memoryview, start: int, budget: Budget) -> Frames:
             position = _resync(view, position + 1, previous, budget)
             continue
         if not previous:
-            frames.codec = frame.codec
             start = position
         previous = header
         count, position = _count_run(view, position, header, size, budget)
-        frames.count += count
-        frames.seconds += count * frame.samples / frame.rate
-    if frames.count:
-        frames.seconds = max(0.0, frames.seconds - _unrecorded_seconds(view, start, frames.count))
-    return frames
+        frames += count
+        seconds += count * frame.samples / frame.rate
+    return max(0.0, seconds - _unrecorded_seconds(view, start, frames)) if frames else 0.0
 
 
 def _read_header(view: memoryview, position: int) -> int:
@@ -127,8 +114,10 @@ def _resync(view: memoryview, position: int, previous: int, budget: Budget) -> i
     none.
     """
     for at in occurrences(view, b"\xff", position):
-        budget.spend()
+        budget.spend(2)
         header = _read_header(view, at)
+        if header >> 21 != _SYNC:
+            continue
         if previous and not (header ^ previous) & SAME_STREAM:
             if 0 < _frame_size(view, at) <= len(view) - at:
                 return at

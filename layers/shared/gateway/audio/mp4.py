@@ -99,6 +99,7 @@ class _Movie:
         self._handlers: list[bytes] = []
         for kind, _, trak, _ in boxes(moov, budget):
             if kind == b"trak":
+                budget.spend(20)
                 handler = bytes(find_box(trak, "mdia/hdlr", budget)[8:12])
                 self._handlers.append(handler)
                 if handler == b"soun" and len(self.tracks) < _MAX_TRACKS:
@@ -117,10 +118,12 @@ class _Movie:
 
 def _add_fragments(movie: _Movie, position: int, moof: memoryview, budget: Budget) -> None:
     """Adds the runs of the movie fragment at `position` (ISO/IEC 14496-12 sections 8.8.4 to 8.8.8)."""
+    budget.spend(5)
     data_end = position
     for kind, _, traf, _ in boxes(moof, budget):
         if kind != b"traf":
             continue
+        budget.spend(10)
         header = find_box(traf, "tfhd", budget)
         flags = read_integer(header, 1, 3)
         audio = movie.tracks.get(read_integer(header, 4, 4))
@@ -138,6 +141,7 @@ def _add_fragments(movie: _Movie, position: int, moof: memoryview, budget: Budge
         data_end = base
         for child, _, run, _ in boxes(traf, budget):
             if child == b"trun":
+                budget.spend(5)
                 offset = read_integer(run, 8, 4)
                 offset -= offset >> 31 << 32
                 start = base + offset if read_integer(run, 1, 3) & 0x001 else data_end

@@ -19,7 +19,7 @@ SAME_STREAM = 0xFFFE0C00
 
 
 class Frame:
-    """What one header says: `size` in bytes (0: free format, the next header ends it), samples, rate in Hz."""
+    """What one header says: `size` in bytes (0: free format, the next header ends it), samples, rate (Hz)."""
 
     __slots__ = ("codec", "mono", "mpeg1", "rate", "samples", "size")
 

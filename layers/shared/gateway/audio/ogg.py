@@ -39,13 +39,13 @@ def measure_ogg(view: memoryview, found: Finding, budget: Budget) -> None:
         found.has_audio = False
 
 
-def _checksum(page: bytes) -> int:
+def _checksum(page: memoryview) -> int:
     """Ogg's CRC-32 (RFC 3533 section 6) of a page, whose own checksum field counts as zero.
 
     It has zlib's polynomial, but takes the highest bit first and inverts nothing: so the bits of each byte
     are reversed before, those of the result after, and the inversions undone.
     """
-    blank = page[:22] + b"\0\0\0\0" + page[26:]
+    blank = b"".join((page[:22], b"\0\0\0\0", page[26:]))
     crc = crc32(blank.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED), "big")
 
@@ -75,12 +75,6 @@ class _Page:
         self.size: int = _HEADER + count + sum(self.lacing)
         self.end = position + self.size
 
-    def is_whole(self, view: memoryview) -> bool:
-        """Whether the page is one, is all there and undamaged."""
-        if not self.valid or self.end > len(view):
-            return False
-        return bool(self.checksum == _checksum(bytes(view[self.end - self.size : self.end])))
-
 
 class _Walk:
     """The streams of the current link, and the seconds of the links before it."""
@@ -107,19 +101,21 @@ class _Walk:
         Decoders drop such a page, too.
         """
         view = self._view
-        self._budget.spend(2)
+        self._budget.spend(5)
         page = _Page(view, position) if position + _HEADER <= len(view) else None
-        if page is None or not page.is_whole(view):
+        if page is None or not page.valid or page.end > len(view):
             return 0
-        self._budget.spend((page.size >> 10) + (len(page.lacing) >> 4))
+        # The checksum costs a step for 128 bytes, a packet half of one.
+        self._budget.spend((page.size >> 7) + (len(page.lacing) >> 1))
+        if page.checksum != _checksum(view[position : page.end]):
+            return 0
         if page.flags & _FIRST:
             self._start_stream(page.serial, bytes(view[page.body : page.end]))
         else:
             self._in_link = True
         stream = self._streams.get(page.serial)
         if stream and stream.headers >= 0:
-            stream.add_page(view, page)
-            self._longest = max(self._longest, stream.seconds())
+            self._longest = max(self._longest, stream.add_page(view, page))
         return page.size
 
     def _start_stream(self, serial: int, packet: bytes) -> None:
@@ -168,15 +164,8 @@ class _Stream:
         else:
             self.codec = _OTHER_AUDIO.get(packet[:8])
 
-    def seconds(self) -> float:
-        """Seconds found so far."""
-        packets = self._packets
-        if packets is None or not packets.rate:
-            return 0.0
-        return max(0, self._samples - packets.priming - self._trimmed) / packets.rate
-
-    def add_page(self, view: memoryview, page: _Page) -> None:
-        """Measures the packets that end on this page."""
+    def add_page(self, view: memoryview, page: _Page) -> float:
+        """Measures the packets that end on this page; returns the seconds of the stream so far."""
         continued = bool(page.flags & _CONTINUED)
         if not continued or page.sequence != (self._sequence + 1) & 0xFFFFFFFF:
             self._open = None
@@ -194,6 +183,10 @@ class _Stream:
                 # anywhere, and takes no more than the samples of its own page.
                 self._trimmed = min(max(0, self._granule + samples - page.granule), samples)
             self._granule = page.granule
+        packets = self._packets
+        if packets is None or not packets.rate:
+            return 0.0
+        return max(0, self._samples - packets.priming - self._trimmed) / packets.rate
 
     def _split(self, body: int, lacing: bytes, continued: bool) -> tuple[list[int], list[int]]:
         """Starts and sizes of the packets that end on this page (RFC 3533 section 5), empty ones left out.

@@ -13,8 +13,11 @@ _MAX_UNITS = 48  # a packet is at most 120 ms (RFC 6716 section 3.1, requirement
 # Frame length of the 32 configurations, in units of 2.5 ms (RFC 6716 section 3.1, table 2):
 # SILK 10, 20, 40, 60 ms; hybrid 10, 20 ms; CELT 2.5, 5, 10, 20 ms.
 _FRAME = bytes([4, 8, 16, 24] * 3 + [4, 8] * 2 + [1, 2, 4, 8] * 4)
-_COUNTED = 255  # frame count code 3: the count stands in the second byte
-_PACKET = bytes(_COUNTED if toc & 3 == 3 else _FRAME[toc >> 3] * (2 if toc & 3 else 1) for toc in range(256))
+# Frame count codes 0 to 2 mean one frame or two (section 3.2.2 to 3.2.4); with code 3 the number of frames is
+# in the low bits of the second byte (section 3.2.5), and no decoder accepts more than 120 ms.
+_PACKET = bytes((0 if toc & 3 == 3 else 2 if toc & 3 else 1) * _FRAME[toc >> 3] for toc in range(256))
+_NOT_COUNTED = bytes(toc for toc in range(256) if toc & 3 != 3)
+_COUNTED = [bytes(n * frame if n * frame <= _MAX_UNITS else 0 for n in range(64)) for frame in _FRAME]
 
 
 class OpusPackets:
@@ -29,21 +32,15 @@ class OpusPackets:
 
     def count(self, view: memoryview, starts: "Sequence[int]", sizes: "Sequence[int]", /) -> int:
         """Samples in the packets that start at `starts`, each `sizes` bytes long and at least one."""
-        units = bytes(map(view.__getitem__, starts)).translate(_PACKET)
-        total = sum(units)
-        if _COUNTED in units:
-            for index, unit in enumerate(units):
-                if unit == _COUNTED:
-                    total += _counted_units(view, starts[index], sizes[index]) - _COUNTED
-        return total * _UNIT
-
-
-def _counted_units(view: memoryview, start: int, size: int) -> int:
-    """Units of a code 3 packet (RFC 6716 section 3.2.5); 0 when no decoder would accept it."""
-    if size < 2:
-        return 0
-    units = (view[start + 1] & 63) * _FRAME[view[start] >> 3]
-    return units if units <= _MAX_UNITS else 0
+        tocs = bytes(map(view.__getitem__, starts))
+        units = sum(tocs.translate(_PACKET))
+        if tocs.translate(None, _NOT_COUNTED):
+            units += sum(
+                _COUNTED[toc >> 3][view[start + 1] & 63]
+                for toc, start, size in zip(tocs, starts, sizes, strict=True)
+                if toc & 3 == 3 and size > 1
+            )
+        return units * _UNIT
 
 
 def read_opus_head(head: bytes) -> OpusPackets | None:

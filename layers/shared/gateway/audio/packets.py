@@ -67,6 +67,7 @@ class Track:
             if len(self._starts) >= BATCH:
                 self.flush()
             return
+        self._budget.spend(len(sizes) // 4)
         for size in sizes:
             if start + size > self.end:
                 break
@@ -76,7 +77,7 @@ class Track:
     def flush(self) -> None:
         """Measures what was added."""
         if self.packets and self._starts:
-            self._budget.spend(len(self._starts) if self.packets.looped else 1)
+            self._budget.spend(len(self._starts) if self.packets.looped else len(self._starts) // 4)
             self.samples += self.packets.count(self._view, self._starts, self._sizes)
             self.long_enough = self.seconds() > self._budget.max_seconds
             self._starts.clear()

@@ -7,17 +7,8 @@ from .mp3 import measure_frames
 from .pcm import adpcm_samples
 from .result import Finding
 
-_PCM, _MS_ADPCM, _FLOAT, _ALAW, _MULAW, _IMA_ADPCM, _GSM, _MP3, _EXTENSIBLE = (
-    1,
-    2,
-    3,
-    6,
-    7,
-    0x11,
-    0x31,
-    0x55,
-    0xFFFE,
-)
+_PCM, _MS_ADPCM, _FLOAT, _ALAW, _MULAW, _IMA_ADPCM = 1, 2, 3, 6, 7, 0x11
+_GSM, _MP2, _MP3, _EXTENSIBLE = 0x31, 0x50, 0x55, 0xFFFE
 _NAMES = {
     _PCM: "pcm",
     _MS_ADPCM: "adpcm_ms",
@@ -26,6 +17,7 @@ _NAMES = {
     _MULAW: "pcm_mulaw",
     _IMA_ADPCM: "adpcm_ima",
     _GSM: "gsm",
+    _MP2: "mp2",
     _MP3: "mp3",
 }
 _RIFF = (b"RIFF", b"RF64", b"BW64", b"RIFX")
@@ -38,7 +30,7 @@ def is_wav(view: memoryview) -> bool:
 
 
 def measure_wav(view: memoryview, found: Finding, budget: Budget) -> None:
-    """Adds up every data chunk, as decoders play them, never beyond the bytes that are there."""
+    """Measures the data chunk, as far as there are bytes."""
     order = ">" if bytes(view[:4]) == b"RIFX" else "<"  # the Motorola form
     position, end = 12, len(view)
     format_chunk: _Format | None = None
@@ -60,8 +52,11 @@ def measure_wav(view: memoryview, found: Finding, budget: Budget) -> None:
             elif size in _UNSET_SIZES:
                 size = end - body
             found.has_audio = True
+            budget.spend()
             if format_chunk:
-                seconds += format_chunk.measure(view[body : min(body + size, end)], budget)
+                # A decoder plays one chunk, which one differs (libavformat the last, SoX the first): the
+                # longest.
+                seconds = max(seconds, format_chunk.measure(view[body : min(body + size, end)], budget))
         position = body + size + (size & 1)
     found.seconds = seconds
 
@@ -79,8 +74,8 @@ class _Format:
 
     def measure(self, data: memoryview, budget: Budget) -> float:
         """Seconds in the bytes of one data chunk; 0 when they cannot be established."""
-        if self._tag == _MP3:
-            return measure_frames(data, 0, budget).seconds
+        if self._tag in (_MP2, _MP3):
+            return measure_frames(data, 0, budget)
         if not self._rate or not self._channels:
             return 0.0
         return self._samples(len(data)) / self._rate

@@ -101,6 +101,7 @@ def measure_webm(view: memoryview, found: Finding, budget: Budget) -> None:
         try:
             position = walk.take_element(walk.take_simple_blocks(position))
         except IndexError:
+            budget.spend(2)
             position = next(occurrences(view, _CLUSTER_ID, position + 1), len(view))
     found.seconds = walk.measure()
     if found.has_audio is None and walk.tracks_read and walk.other_tracks and not walk.unknown_tracks:
@@ -165,7 +166,7 @@ class _Walk:
 
     def take_element(self, position: int) -> int:
         """Takes any element, returns where the next one is; IndexError when none is readable here."""
-        self._budget.spend()
+        self._budget.spend(4)
         view = self._view
         if position >= len(view):
             return position
@@ -190,6 +191,7 @@ class _Walk:
         return body + size
 
     def _add_track(self, entry: memoryview) -> None:
+        self._budget.spend(20)
         values = {ident: bytes(child[:_MAX_PRIVATE]) for ident, child in _children(entry, self._budget)}
         number = int.from_bytes(values.get(_TRACK_NUMBER, b""), "big")
         kind = int.from_bytes(values.get(_TRACK_TYPE, b""), "big")
@@ -201,11 +203,12 @@ class _Walk:
             self._found.has_audio = True
             name = values.get(_CODEC_ID, b"").rstrip(b"\0").decode("ascii", "replace")
             packets = None if _CONTENT_ENCODINGS in values else _read_codec(name, values, self._budget)
-            delay = int.from_bytes(values.get(_CODEC_DELAY, b"")[:8], "big") / _NANOSECONDS
+            # A Vorbis decoder leaves its delay out by itself: the first packet yields nothing.
+            delay = 0 if name == "A_VORBIS" else int.from_bytes(values.get(_CODEC_DELAY, b"")[:8], "big")
             codec = packets.name if packets else name.removeprefix("A_").lower() or None
             self._found.codec = self._found.codec or codec
             track = _AudioTrack(codec, packets, self._view, self._budget)
-            track.delay, track.discard = delay, 0.0
+            track.delay, track.discard = delay / _NANOSECONDS, 0.0
             if len(self.audio_tracks) < _MAX_TRACKS:
                 # Kept by the number as one byte of a block says it, marker bit included: see
                 # take_simple_blocks.
@@ -218,6 +221,8 @@ class _Walk:
         if track is None or position + 3 > end:
             return
         flags = self._view[position + 2]
+        if flags & _LACING and position + 3 < end:
+            self._budget.spend(self._view[position + 3])
         self._latest = track
         track.discard = 0.0
         for start, size in _split_lacing(self._view, position + 3, end, flags & _LACING):

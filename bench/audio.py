@@ -1,0 +1,59 @@
+"""Measures the audio prober: time and memory of ordinary and hostile files, and how long its import takes."""
+
+import subprocess
+import sys
+import time
+import tracemalloc
+
+from bench.audio_files import HOSTILE, ORDINARY, Maker
+from gateway.audio import probe
+
+_LARGE, _SMALL = 25 * 1024 * 1024, 4 * 1024 * 1024
+_IMPORT = "import time; t = time.process_time(); import gateway.audio; print(time.process_time() - t)"
+
+
+def main() -> None:
+    """Prints one table after the other; the goals stand in their headings."""
+    print(f"import {import_milliseconds():.1f} ms (goal: 5)\n")
+    print("| ordinary | 25 MB, ms (350) | extra MB (10) | 4 MB, ms (60) | seconds |\n|---|---|---|---|---|")
+    for name, make in ORDINARY.items():
+        large, extra, seconds = measure(make, _LARGE)
+        small, _, _ = measure(make, _SMALL)
+        print(f"| {name} | {large:.0f} | {extra:.2f} | {small:.0f} | {seconds} |")
+    print("\n| hostile | 25 MB, ms (1000) | extra MB (10) | seconds |\n|---|---|---|---|")
+    for name, make in HOSTILE.items():
+        large, extra, seconds = measure(make, _LARGE)
+        print(f"| {name} | {large:.0f} | {extra:.2f} | {seconds} |")
+
+
+def measure(make: Maker, size: int) -> tuple[float, float, str]:
+    """Milliseconds of processor time (best of three), extra megabytes, and the duration, of one file."""
+    data = make(size)
+    best = min(_timed(data) for _ in range(3))
+    audio = probe(data)
+    if best > 0.3:  # tracing slows a walk down tenfold
+        data = data[: 8 * 1024 * 1024]
+    tracemalloc.start()
+    probe(data)
+    extra = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return best * 1000, extra / 1e6, "unknown" if audio.seconds is None else f"{audio.seconds:.1f}"
+
+
+def _timed(data: bytes) -> float:
+    start = time.process_time()
+    probe(data)
+    return time.process_time() - start
+
+
+def import_milliseconds() -> float:
+    """Milliseconds of processor time for the import in a fresh interpreter, best of ten."""
+    runs = [
+        subprocess.run([sys.executable, "-c", _IMPORT], check=True, capture_output=True, text=True).stdout
+        for _ in range(10)
+    ]
+    return 1000 * min(float(run) for run in runs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""The running gateway does what openapi.yaml says, on requests that schemathesis makes up and on real ones."""
+
+import json
+import re
+from typing import Any
+
+import hypothesis
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck
+from schemathesis import Case
+from schemathesis.config import SchemathesisConfig
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from local.openapi import SOURCE, as_json
+from tests.e2e.conftest import Publish
+from tests.e2e.stub_provider import Say
+from tests.e2e.wire import MODEL, WAV
+from tests.running import Gateway
+
+pytestmark = pytest.mark.e2e
+
+CONFIG = SchemathesisConfig.from_dict(
+    {
+        "generation": {"deterministic": True, "max-examples": 10, "no-shrink": True},
+        "checks": {
+            # A file that is too large is refused as such.
+            "negative_data_rejection": {"expected-statuses": [400, 401, 404, 409, 413, 415, 429]},
+            # Rules between fields are told in words only: granularities need verbose_json, a model id or hf.
+            "positive_data_acceptance": {"enabled": False},
+            # API Gateway answers 404 where others say 405.
+            "unsupported_method": {"enabled": False},
+            "allow_header_conformance": {"enabled": False},
+        },
+        # Every boundary of every field of a manifest is 800 requests; test_manifest_properties tries them without.
+        "operations": [
+            {
+                "include-name": "PUT /api/inference/agent/manifest",
+                "phases": {"coverage": {"enabled": False}},
+                "generation": {"max-examples": 40},
+            }
+        ],
+    }
+)
+SCHEMA = schemathesis.openapi.from_path(SOURCE, config=CONFIG)
+SETTINGS = hypothesis.settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture
+def headers(gateway: Gateway) -> dict[str, str]:
+    """bob's key: what is made up must not change alice's provider, which other tests use."""
+    return gateway.authorization("bob")
+
+
+@SCHEMA.parametrize()
+@SETTINGS
+def test_made_up_requests_are_answered_as_documented(
+    case: Case, gateway: Gateway, headers: dict[str, str]
+) -> None:
+    case.call_and_validate(base_url=gateway.url, headers=headers, timeout=60)
+
+
+def test_chains_of_requests_are_answered_as_documented(gateway: Gateway, headers: dict[str, str]) -> None:
+    class Machine(SCHEMA.as_state_machine()):  # type: ignore[misc]
+        def get_call_kwargs(self, case: Case) -> dict[str, Any]:
+            return {"base_url": gateway.url, "headers": headers, "timeout": 60}
+
+    settings = hypothesis.settings(SETTINGS, max_examples=15, stateful_step_count=5)
+    Machine.run(settings=settings)
+
+
+def assert_documented(reply: requests.Response, method: str, path: str, status: int) -> None:
+    """The answer has this status, and it, its headers and its body are what the document says of the path."""
+    assert reply.status_code == status, reply.text
+    parameters = dict.fromkeys(re.findall(r"\{(\w+)\}", path), "any")
+    SCHEMA[path][method].Case(path_parameters=parameters).validate_response(
+        reply,
+        checks=[
+            status_code_conformance,
+            content_type_conformance,
+            response_headers_conformance,
+            response_schema_conformance,
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "file"),
+    [
+        (200, {}, ("a.wav", WAV, "audio/wav")),
+        (200, {"response_format": "verbose_json"}, ("a.wav", WAV, "audio/wav")),
+        (
+            200,
+            {"response_format": "verbose_json", "timestamp_granularities[]": ["word", "segment"]},
+            ("a.wav", WAV, "audio/wav"),
+        ),
+        (400, {"temperature": "2"}, ("a.wav", WAV, "audio/wav")),
+        (400, {}, ("a.wav", b"", "audio/wav")),
+        (404, {"model": "nobody/has-this"}, ("a.wav", WAV, "audio/wav")),
+        (413, {}, ("a.wav", bytes(26_214_401), "audio/wav")),
+        (415, {}, ("a.pdf", b"%PDF-1.7", "application/pdf")),
+    ],
+)
+def test_transcriptions_are_as_documented(
+    gateway: Gateway, status: int, fields: dict[str, Any], file: tuple[str, bytes, str]
+) -> None:
+    reply = requests.post(
+        f"{gateway.base_url}/audio/transcriptions",
+        headers=gateway.authorization(),
+        data={"model": MODEL, **fields},
+        files={"file": file},
+        timeout=60,
+    )
+    assert_documented(reply, "POST", "/v1/audio/transcriptions", status)
+
+
+@pytest.mark.parametrize(
+    ("status", "answers", "fields"),
+    [
+        (200, [], {"response_format": "verbose_json"}),
+        (200, [Say(200, {"text": ""})], {}),
+        (502, [Say(500, {})], {}),
+        (502, [Say(429, {}, {"retry-after": "2"})], {}),
+    ],
+)
+def test_what_providers_bring_about_is_as_documented(
+    gateway: Gateway, publish: Publish, status: int, answers: list[Say], fields: dict[str, str]
+) -> None:
+    published = publish()
+    published.stub.answers.extend(answers)
+    reply = requests.post(
+        f"{gateway.base_url}/audio/transcriptions",
+        headers=gateway.authorization(),
+        data={"model": published.model, **fields},
+        files={"file": ("a.wav", WAV, "audio/wav")},
+        timeout=60,
+    )
+    assert_documented(reply, "POST", "/v1/audio/transcriptions", status)
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/v1/models", "/v1/models"),
+        ("/v1/models/{id}", f"/v1/models/{MODEL}"),
+        ("/v1/providers", "/v1/providers"),
+        ("/playground", "/playground"),
+        ("/playground/{asset}", "/playground/config.json"),
+        ("/openapi.json", "/openapi.json"),
+        ("/healthz", "/healthz"),
+    ],
+)
+def test_what_is_read_is_as_documented(gateway: Gateway, path: str, asked: str) -> None:
+    reply = requests.get(f"{gateway.url}{asked}", headers=gateway.authorization(), timeout=60)
+    assert_documented(reply, "GET", path, 200)
+
+
+@pytest.mark.parametrize("path", ["/playground", "/openapi.json"])
+def test_a_file_that_did_not_change_is_not_sent_again(gateway: Gateway, path: str) -> None:
+    etag = requests.get(f"{gateway.url}{path}", timeout=60).headers["etag"]
+    reply = requests.get(f"{gateway.url}{path}", headers={"if-none-match": etag}, timeout=60)
+    assert_documented(reply, "GET", path, 304)
+    assert not reply.content
+
+
+def test_the_document_is_served(gateway: Gateway) -> None:
+    assert requests.get(f"{gateway.url}/openapi.json", timeout=60).json() == json.loads(as_json())

@@ -1,0 +1,176 @@
+"""Each handler with the events of `events/`, on the template's tables: what the edge answers."""
+
+import importlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.http import EXPOSED
+from gateway.operators import Operator
+from gateway.settings import CatalogSettings
+from gateway.store import aws
+from gateway.store.credentials import credential_store
+from gateway.store.keys import key_store
+from gateway.store.providers import provider_store
+from gateway.store.usage import usage_store
+from server.template import Template
+
+pytestmark = pytest.mark.usefixtures("in_process_aws")
+EVENTS = Path(__file__).parents[2] / "events"
+# Which function an event is for, where its name does not begin with the function's.
+PREFIXES = {"translate": "transcribe"}
+
+
+class Context:
+    aws_request_id = "r"
+    function_name = "f"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 28_000
+
+
+def event(name: str) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
+    return made
+
+
+def invoke(name: str, **changes: Any) -> dict[str, Any]:
+    functions = sorted(
+        (path.parent.name for path in EVENTS.parent.glob("functions/*/app.py")), key=len, reverse=True
+    )
+    own = PREFIXES.get(name, name)
+    function = next(each for each in functions if own.startswith(each))
+    handler = importlib.import_module(f"functions.{function}.app").handler
+    answer: dict[str, Any] = handler({**event(name), **changes}, Context())
+    return answer
+
+
+def error_of(answer: dict[str, Any]) -> tuple[int, str]:
+    body = json.loads(answer["body"])
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+    return answer["statusCode"], body["error"]["type"]
+
+
+def publish(access: str = "authenticated") -> None:
+    url, models = "https://asr.example/v1", [{"id": "pocketsphinx/en-us"}]
+    service = {
+        "name": "asr",
+        "type": "stt",
+        "engine": "other",
+        "url": url,
+        "models": models,
+        "access": access,
+    }
+    parsed = {"schema_version": 1, "agent": {"name": "home"}, "hosts": [{"id": "h", "services": [service]}]}
+    settings = CatalogSettings(provider_online_seconds=120, allow_private=False)
+    Operator("carol", provider_store(), credential_store(), settings, time.time()).upload_manifest(
+        {"parsed": parsed}
+    )
+
+
+@pytest.mark.parametrize("path", sorted(EVENTS.glob("*.json")), ids=lambda path: path.stem)
+def test_every_event_is_handled_without_a_defect(path: Path) -> None:
+    if path.stem == "env":
+        pytest.skip("settings, not an event")
+    answer = invoke(path.stem)
+    if "statusCode" in answer:
+        assert answer["statusCode"] < 500, answer["body"]
+        headers = {name.lower(): values[0] for name, values in answer["multiValueHeaders"].items()}
+        assert headers["x-request-id"] == event(path.stem)["requestContext"]["requestId"]
+        assert (headers["access-control-allow-origin"], headers["access-control-expose-headers"]) == (
+            "*",
+            EXPOSED,
+        )
+
+
+def test_the_template_and_the_edge_expose_the_same_headers(in_process_aws: Template) -> None:
+    for response in in_process_aws.api().gateway_responses.values():
+        headers = {name.lower(): value for name, value in response["ResponseParameters"]["Headers"].items()}
+        assert headers["access-control-expose-headers"] == f"'{EXPOSED}'"
+
+
+def test_a_known_key_is_allowed_and_an_unknown_one_denied() -> None:
+    key_store().create("alice", key=event("authorizer_known_key")["authorizationToken"].partition(" ")[2])
+    effects = [
+        invoke(name)["policyDocument"]["Statement"][0]["Effect"]
+        for name in ("authorizer_known_key", "authorizer_unknown_key", "authorizer_malformed_header")
+    ]
+    assert effects == ["Allow", "Deny", "Deny"]
+
+
+def test_a_model_is_retrieved_by_an_id_with_a_slash_raw_or_encoded() -> None:
+    publish()
+    for sent in ("pocketsphinx/en-us", "pocketsphinx%2Fen-us", "PocketSphinx%2FEN-US"):
+        changes = {"path": f"/v1/models/{sent}", "pathParameters": {"id": sent}}
+        answer = invoke("models_retrieve", **changes)
+        assert json.loads(answer["body"])["id"] == "pocketsphinx/en-us"
+
+
+def test_a_model_that_only_its_owner_may_use_is_neither_listed_nor_found() -> None:
+    publish(access="private")
+    assert json.loads(invoke("models_list")["body"])["data"] == []
+    assert error_of(invoke("models_retrieve")) == (404, "not_found")
+
+
+def test_translations_are_a_real_route_that_is_not_available() -> None:
+    assert error_of(invoke("translate")) == (404, "not_found")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_a_method_that_no_route_has_is_not_found_in_the_envelope(method: str) -> None:
+    assert error_of(invoke("transcribe_missing_file", httpMethod=method)) == (404, "not_found")
+
+
+def test_a_body_that_is_no_base64_is_refused_and_recorded() -> None:
+    answer = invoke("transcribe", body="not base64!", isBase64Encoded=True)
+    assert error_of(answer) == (400, "invalid_request_error")
+    (record,) = aws.query(usage_store().table, "user#alice")
+    assert (record["http_status"], record["error_type"]) == (400, "invalid_request_error")
+
+
+@pytest.mark.parametrize("body", ["", "{", "[1,", '"x"', "null"])
+def test_json_that_is_none_or_no_object_is_refused(body: str) -> None:
+    answer = invoke("agents_register", body=body, isBase64Encoded=False)
+    assert error_of(answer) == (400, "invalid_request_error")
+
+
+def test_a_defect_is_answered_in_the_envelope_and_logged_without_what_was_sent(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def break_down(*_: Any, **__: Any) -> None:
+        raise RuntimeError("sk-secret spoken words")
+
+    monkeypatch.setattr(aws, "query", break_down)
+    answer = invoke("models_list")
+    assert error_of(answer) == (500, "api_error")
+    assert "sk-secret" not in answer["body"] + caplog.text
+    (line,) = [each for each in caplog.records if each.getMessage() == "unhandled"]
+    assert line.__dict__["kind"] == "RuntimeError"
+    assert any(
+        "store" in where or "aws.py" in where or "catalog.py" in where for where in line.__dict__["where"]
+    )
+
+
+def test_a_page_is_served_with_a_strict_policy_and_an_etag_that_spares_the_second_download() -> None:
+    first = invoke("site_playground")
+    headers = {name.lower(): values[0] for name, values in first["multiValueHeaders"].items()}
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    again = invoke("site_playground", headers={"If-None-Match": headers["etag"]})
+    assert (again["statusCode"], again["body"]) == (304, "")
+
+
+@pytest.mark.parametrize(
+    "asset", ["../app.py", "%2e%2e/app.py", "..%2fapp.py", "/etc/passwd", "nothing.js", ""]
+)
+def test_only_files_of_the_playground_are_served(asset: str) -> None:
+    changes = {"path": f"/playground/{asset}", "pathParameters": {"asset": asset}}
+    assert invoke("site_playground", **changes)["statusCode"] in (404, 307, 308)

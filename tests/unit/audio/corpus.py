@@ -1,0 +1,31 @@
+"""The shared samples whose durations are known; they lie beside the repository, not in it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[4] / "shared" / "audio"
+
+
+def entries() -> list[dict[str, Any]]:
+    """The manifest's entries; none when the folder is missing."""
+    manifest = FOLDER / "manifest.json"
+    return json.loads(manifest.read_text()) if manifest.is_file() else []
+
+
+def read(name: str) -> bytes:
+    """The bytes of one sample; the test is skipped when there are none."""
+    path = FOLDER / name
+    if not path.is_file():
+        pytest.skip(f"{path} is missing: the samples of known duration are not part of the repository")
+    return path.read_bytes()
+
+
+def tolerance(entry: dict[str, Any]) -> float:
+    """Seconds by which a measurement may differ from a full decode, as the samples' README says."""
+    name = entry["file"]
+    if name.startswith("trunc_"):
+        return 0.1
+    return 0.05 if "liar" in name or "size0" in name or "piped" in name or "live" in name else 0.02

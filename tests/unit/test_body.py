@@ -1,0 +1,63 @@
+"""Reading a request body up to a limit."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from server.body import BodyStalled, BodyTooLarge, ClientGone, read_body
+
+
+def request(pieces: Iterable[Any], **headers: str) -> Request:
+    """A request whose body arrives in pieces; None is a client that goes silent, an exception one that goes."""
+    messages = iter(pieces)
+
+    async def receive() -> dict[str, Any]:
+        piece = next(messages, b"")
+        if piece is None:
+            await asyncio.sleep(3600)
+        if piece is ClientGone:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": piece, "more_body": bool(piece)}
+
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return Request({"type": "http", "method": "POST", "headers": raw}, receive)
+
+
+def read(subject: Request, limit: int, idle_seconds: float = 30) -> bytes:
+    return bytes(asyncio.run(read_body(subject, limit, idle_seconds)))
+
+
+def test_a_body_arrives_in_pieces_and_is_whole() -> None:
+    assert read(request([b"ab", b"cd"]), 4) == b"abcd"
+
+
+def test_no_body_is_an_empty_one() -> None:
+    assert read(request([]), 4) == b""
+
+
+def test_a_declared_length_over_the_limit_is_refused_unread() -> None:
+    with pytest.raises(BodyTooLarge):
+        read(request([None], content_length="5"), 4)
+
+
+def test_a_body_without_a_length_is_refused_when_its_count_passes_the_limit() -> None:
+    with pytest.raises(BodyTooLarge):
+        read(request([b"abc", b"de", None]), 4)
+
+
+def test_a_client_that_goes_silent_is_given_up() -> None:
+    with pytest.raises(BodyStalled):
+        read(request([b"ab", None]), 4, idle_seconds=0.01)
+
+
+def test_a_client_that_leaves_is_noticed() -> None:
+    with pytest.raises(ClientGone):
+        read(request([b"ab", ClientGone]), 4)
+
+
+@pytest.mark.parametrize("declared", ["-1", "five", "0x10", ""])
+def test_a_length_that_is_no_number_is_not_trusted(declared: str) -> None:
+    assert read(request([b"abcd"], content_length=declared), 4) == b"abcd"
