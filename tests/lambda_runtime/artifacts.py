@@ -78,5 +78,5 @@ def runtime_client(folder: Path) -> Path:
     for name in ("awslambdaric", "snapshot-restore-py", "simplejson"):
         distribution = importlib.metadata.distribution(name)
         for top in {file.parts[0] for file in distribution.files or ()} - {"__pycache__", ".."}:
-            (folder / top).symlink_to(distribution.locate_file(top))
+            (folder / top).symlink_to(str(distribution.locate_file(top)))
     return folder
