@@ -213,7 +213,7 @@ function tools() {
 
 async function fail(error) {
 	if (error.type === 'no_provider') await refresh();
-	const [title, next, act] = explain(error, models.all);
+	const [title, next, act] = explain(error, models.all.length);
 	const [textContent, onclick] = {
 		key: ['Enter a key', () => $('key').focus()],
 		model: ['Pick a model', models.focus],

@@ -2,17 +2,16 @@
 
 const seconds = (value) => (value > 0 ? `${Math.ceil(value)} seconds` : 'a moment');
 
-/** `[title, next, act]` for a CallError; `act` names what helps: `key`, `model`, `choose`, `language` or `retry`. */
-export function explain({ kind, status, type, code, param, header }, online = []) {
+/** `[title, next, act]` for a CallError; `act` names what helps: `key`, `model`, `choose`, `language` or `retry`; `online`: models. */
+export function explain({ kind, status, type, code, param, header }, online = 0) {
 	const after = header('retry-after');
 	if (kind === 'cancelled') return ['Cancelled', 'The audio is still here.', 'retry'];
 	if (kind === 'network') return ['No answer from the gateway', 'The connection failed or was cut. Check the network, then try again.', 'retry'];
 	if (status === 401) return ['This key was not accepted', 'Enter a key that is valid.', 'key'];
 	if (status === 403) return ['This key may not do that', 'Ask the operator for access, or use another key.', 'key'];
 	if (type === 'no_provider') {
-		const names = online.map(({ id }) => id).slice(0, 5).join(', ');
-		return ['Nobody serves this model right now', names
-			? `Online for this key: ${names}${online.length > 5 ? ` and ${online.length - 5} more` : ''}. Pick one of them.`
+		return ['Nobody serves this model right now', online
+			? `Pick one that is online: the list has been refreshed and shows ${online}.`
 			: 'No model is online for this key: an operator has to bring one up.', 'model'];
 	}
 	if (status === 413) return ['The file is too large', 'The cap is 25 MB (26,214,400 bytes). Send a shorter piece, or compress it to MP3 or Opus.', 'choose'];
