@@ -150,6 +150,7 @@ def test_what_providers_bring_about_is_as_documented(
         ("/v1/models", "/v1/models"),
         ("/v1/models/{id}", f"/v1/models/{MODEL}"),
         ("/v1/providers", "/v1/providers"),
+        ("/v1/usage", "/v1/usage?group_by=model&role=operator"),
         ("/playground", "/playground"),
         ("/playground/{asset}", "/playground/config.json"),
         ("/openapi.json", "/openapi.json"),

@@ -110,7 +110,7 @@ def test_two_users_with_the_same_model_see_and_reach_what_each_may(
 ) -> None:
     model = f"shared/{alice.name}"
     alice.publish(model)
-    assert model in models(gateway, "alice")
+    eventually(lambda: model in models(gateway, "alice"))
     assert model not in models(gateway, "bob")
     assert_error(transcribe(gateway, model=model, key="bob"), 404, "no_provider")
     assert_error(send(gateway, "GET", f"/v1/models/{model}", key="bob"), 404, "not_found")

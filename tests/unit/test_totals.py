@@ -54,12 +54,17 @@ def test_start_and_end_are_taken_as_they_are() -> None:
     assert question.view_of("alice") == "operator#alice"
 
 
+def test_the_first_days_of_the_calendar_can_be_asked() -> None:
+    assert Question.read({"end": "0001-01-05"}, NOW).start == "0001-01-01"
+
+
 @pytest.mark.parametrize(
     ("query", "param"),
     [
         ({"start": "yesterday"}, "start"),
         ({"end": "2026-02-30"}, "end"),
         ({"end": "20260101"}, "end"),
+        ({"end": "2026-W01-1"}, "end"),
         ({"start": "2026-01-02", "end": "2026-01-01"}, "start"),
         ({"start": "2024-01-01", "end": "2026-01-01"}, "start"),
         ({"group_by": "user"}, "group_by"),

@@ -21,6 +21,12 @@ def report(record: Record) -> None:
         counts["UnmeasuredAudio"] = 1
     if record.duration.provider_seconds is not None:
         counts["DisagreeingDuration"] = 1
+    if record.faults:
+        counts["ImpossibleTimings"] = 1
+        logger.warning(
+            "timings that cannot be true were left out",
+            extra={"lists": record.faults, "provider": record.provider, "service": record.service},
+        )
     for name, value in counts.items():
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
     metrics.add_metric(name="Latency", unit=MetricUnit.Milliseconds, value=record.latency_ms)

@@ -1,5 +1,6 @@
 """Daily totals of usage: what one record adds to them, and what is asked of them (contract section 7)."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -10,6 +11,8 @@ from gateway.errors import InvalidRequest
 GROUPS = ("day", "model", "provider")
 DEFAULT_DAYS = 30
 MOST_DAYS = 366
+FIRST_DAY = date.min + timedelta(days=DEFAULT_DAYS - 1)
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # What stands where a failed request has no model or provider.
 NONE = "-"
 
@@ -70,7 +73,8 @@ class Question:
         """From query parameters; the last 30 days by day unless told otherwise. Raises InvalidRequest."""
         today = datetime.fromtimestamp(now, UTC).date()
         end = _day(query, "end") or max(today, _day(query, "start") or today)
-        start = _day(query, "start") or end - timedelta(days=DEFAULT_DAYS - 1)
+        # The calendar begins with the year 1, and any day of it may be asked.
+        start = _day(query, "start") or max(end, FIRST_DAY) - timedelta(days=DEFAULT_DAYS - 1)
         if not start <= end:
             raise InvalidRequest("'start' must not be after 'end'.", param="start")
         if (end - start).days >= MOST_DAYS:
@@ -111,7 +115,7 @@ def _day(query: Mapping[str, str], name: str) -> date | None:
     if text is None:
         return None
     try:
-        if len(text) != len("2026-01-31"):
+        if not _DAY.fullmatch(text):  # fromisoformat takes other forms too, such as weeks
             raise ValueError
         return date.fromisoformat(text)
     except ValueError:
