@@ -7,7 +7,7 @@ INSTALL = bin/pip install --quiet --disable-pip-version-check --require-hashes
 export AWS_EC2_METADATA_DISABLED := true
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: run build test fuzz soak test-lambda check openapi conformance lock clean
+.PHONY: run bench build test fuzz soak test-lambda check openapi conformance lock clean
 
 # --- environments: each stamp says which lock file it was made from
 
@@ -71,6 +71,11 @@ check: $(VENV)/dev.stamp .venv-sam/stamp .venv-checkov/stamp
 	$(SAM) validate --lint
 	.venv-sam/bin/cfn-lint template.yaml
 	.venv-checkov/bin/checkov --quiet --compact --framework cloudformation --file template.yaml
+
+# The figures of docs/benchmarks.md; takes some minutes and wants a quiet machine.
+BENCHES := audio cold_start handler provider_client uploads providers
+bench: $(VENV)/dev.stamp .venv-sam/stamp
+	@for name in $(BENCHES); do echo "== $$name"; PYTHONPATH=.:layers/shared $(VENV)/bin/python -m bench.$$name || exit 1; done
 
 # What the browser and SDK tests need; without it they are skipped.
 node_modules: package.json package-lock.json

@@ -1,14 +1,14 @@
 """What operators and their agents do: register, publish a manifest, beat, look, change, remove (contract section 5)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from gateway import manifest
 from gateway.deployments import provider_id
 from gateway.errors import Conflict, InvalidRequest, NotFound
 from gateway.manifest import ManifestInvalid
+from gateway.operator_requests import Heartbeat, ProviderChange, Registration, ServiceChange, read
 from gateway.providers import (
     AccessPolicy,
     Provider,
@@ -20,9 +20,6 @@ from gateway.providers import (
 from gateway.settings import CatalogSettings
 from gateway.usage import timestamp
 
-ACCESS = ("private", "authenticated", "restricted")
-_MOST_TEXT = 1024
-_MOST_ALLOWED_USERS = 1000
 _TRIES = 5
 
 
@@ -77,19 +74,13 @@ class Operator:
 
     def register(self, body: Any) -> dict[str, Any]:
         """Make the provider known and alive; idempotent. Raises InvalidRequest."""
-        body = _object(body)
-        name = _name(body)
-        hostname = _text(body, "tailnet_hostname")
-        port = body.get("agent_port")
-        if port is not None and (type(port) is not int or not 0 <= port <= 65535):
-            raise InvalidRequest("'agent_port' must be an integer from 0 to 65535.", param="agent_port")
-        public_url = _url(body, "public_url")
-        self.store.beat(self.user_id, name, self.now, create=True)
-        if public_url is not None:
-            self._change(name, lambda provider: replace(provider, public_url=public_url))
+        asked = read(Registration, body)
+        self.store.beat(self.user_id, asked.name, self.now, create=True)
+        if asked.public_url is not None:
+            self._change(asked.name, lambda provider: replace(provider, public_url=asked.public_url))
         return {
-            "provider_id": provider_id(self.user_id, name),
-            "tailnet_hostname": hostname or "",
+            "provider_id": provider_id(self.user_id, asked.name),
+            "tailnet_hostname": asked.tailnet_hostname or "",
             "tailscale_authkey": "",
             "tailscale_login_server": "",
         }
@@ -133,7 +124,7 @@ class Operator:
 
     def heartbeat(self, body: Any) -> dict[str, Any]:
         """Note that the provider is alive, by our clock. Raises InvalidRequest, NotFound."""
-        name = _name(_object(body))
+        name = read(Heartbeat, body).name
         if not self.store.beat(self.user_id, name, self.now):
             raise NotFound("No provider of this name is registered under this key.", param="name")
         return {
@@ -148,16 +139,12 @@ class Operator:
 
     def change_provider(self, name: str, body: Any) -> dict[str, Any]:
         """Set or clear the public URL. Raises InvalidRequest, NotFound."""
-        body = _object(body)
-        _accept_only(body, ("public_url",))
-        public_url = _url(body, "public_url")
+        public_url = read(ProviderChange, body).public_url
         return self._view(self._change(name, lambda provider: replace(provider, public_url=public_url)))
 
     def change_service(self, name: str, service: str, body: Any) -> dict[str, Any]:
         """Set who may use a service; null gives the manifest its word back. Raises InvalidRequest, NotFound."""
-        body = _object(body)
-        _accept_only(body, ("access", "allowed_users"))
-        changes = _policy(body)
+        changes = _policy(read(ServiceChange, body))
 
         def edit(provider: Provider) -> Provider:
             if all(each.name != service for each in services_of(provider)):
@@ -259,74 +246,9 @@ def _unknown_provider() -> NotFound:
     return NotFound("No provider of this name is registered under this key.", param="name")
 
 
-def _object(body: Any) -> dict[str, Any]:
-    if not isinstance(body, dict):
-        raise InvalidRequest("The body must be a JSON object.")
-    return body
-
-
-def _name(body: Mapping[str, Any]) -> str:
-    name = body.get("name")
-    if not manifest.is_url_safe(name):
-        raise InvalidRequest(f"'name' {manifest.URL_SAFE}.", param="name")
-    return str(name)
-
-
-def _text(body: Mapping[str, Any], field: str) -> str | None:
-    value = body.get(field)
-    if value is not None and (not isinstance(value, str) or len(value) > _MOST_TEXT or not _is_sane(value)):
-        raise InvalidRequest(
-            f"'{field}' must be text of at most {_MOST_TEXT} printable characters.", param=field
-        )
-    return value
-
-
-def _is_sane(value: str) -> bool:
-    return value.isprintable() or not value
-
-
-def _url(body: Mapping[str, Any], field: str) -> str | None:
-    """An absolute URL, or None for null or an absent field. Whether it may be dialled is decided when it is."""
-    value = _text(body, field)
-    if value is None or value == "":
-        return None
-    try:
-        parts = urlsplit(value)
-        # Reading the port raises when it is none.
-        absolute = bool(parts.scheme in ("http", "https") and parts.hostname) and parts.port != 0
-        absolute = absolute and " " not in value
-    except ValueError:
-        absolute = False
-    if not absolute:
-        raise InvalidRequest(f"'{field}' must be an absolute http(s) URL with a host.", param=field)
-    return value
-
-
-def _accept_only(body: Mapping[str, Any], fields: tuple[str, ...]) -> None:
-    unknown = [name for name in body if name not in fields]
-    if unknown or not body:
-        raise InvalidRequest(
-            f"The body takes {' and '.join(fields)}, at least one of them, and nothing else."
-        )
-
-
-def _policy(body: Mapping[str, Any]) -> dict[str, Any]:
-    changes: dict[str, Any] = {}
-    if "access" in body:
-        if body["access"] is not None and not (isinstance(body["access"], str) and body["access"] in ACCESS):
-            raise InvalidRequest(f"'access' must be one of {', '.join(ACCESS)}, or null.", param="access")
-        changes["access"] = body["access"]
-    if "allowed_users" in body:
-        users = body["allowed_users"]
-        fits = users is None or (
-            isinstance(users, list)
-            and len(users) <= _MOST_ALLOWED_USERS
-            and all(manifest.is_url_safe(user) for user in users)
-        )
-        if not fits:
-            raise InvalidRequest(
-                f"'allowed_users' must be a list of at most {_MOST_ALLOWED_USERS} user ids, or null.",
-                param="allowed_users",
-            )
-        changes["allowed_users"] = None if users is None else tuple(dict.fromkeys(users))
+def _policy(asked: ServiceChange) -> dict[str, Any]:
+    """The fields of an AccessPolicy that were sent, null included."""
+    changes: dict[str, Any] = {name: getattr(asked, name) for name in asked.model_fields_set}
+    if changes.get("allowed_users") is not None:
+        changes["allowed_users"] = tuple(dict.fromkeys(changes["allowed_users"]))
     return changes

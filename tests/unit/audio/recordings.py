@@ -72,8 +72,9 @@ def film(container: str, seconds: float = 1.0) -> bytes:
 
 
 def decoded_seconds(data: bytes, format: str | None = None) -> float | None:
-    """Seconds of the first audio track by a full decode, counted in samples; None when it cannot be decoded."""
+    """Seconds of the first audio track by a full decode, counted in samples; None when there is none."""
     samples = rate = 0
+    source: Any
     try:
         with av.open(io.BytesIO(data), format=format) as source:
             for packet in source.demux(source.streams.audio[0]):

@@ -1,4 +1,4 @@
-"""Files made to be slow: the bounds are the issue's, on processor time, not a benchmark (`make bench` is one)."""
+"""Files made to be slow. The bounds are of processor time and generous; `bench.audio` measures."""
 
 import time
 import tracemalloc

@@ -17,7 +17,7 @@ def chunk(name: bytes, body: bytes, size: int | None = None, order: str = "<") -
     return name + struct.pack(order + "I", len(body) if size is None else size) + body + padding
 
 
-def format_chunk(tag=1, channels=1, rate=16000, block=2, bits=16, byte_rate=32000, order="<") -> bytes:
+def format_chunk(*, tag=1, channels=1, rate=16000, block=2, bits=16, byte_rate=32000, order="<") -> bytes:
     return chunk(
         b"fmt ", struct.pack(order + "HHIIHH", tag, channels, rate, byte_rate, block, bits), order=order
     )
