@@ -45,6 +45,10 @@ ARCHITECTURE ?= arm64
 build: .venv-sam/stamp
 	PATH="$(dir $(PYTHON)):$$PATH" $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE) $(BUILD_FLAGS)
 
+# `sam local` against an embedded AWS (docs/sam-local.md); says why not where there is no Docker.
+sam-local: $(VENV)/local.stamp .venv-sam/stamp
+	@PYTHONPATH=.:layers/shared $(VENV)/bin/python -m local.sam_local
+
 test: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m pytest -n auto --dist loadfile
 
