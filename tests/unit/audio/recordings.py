@@ -1,5 +1,6 @@
 """Small recordings made with PyAV, and what a full decode by PyAV says of their length."""
 
+import functools
 import io
 import math
 import random
@@ -11,6 +12,7 @@ import av
 _PHRASE = 1.0  # seconds of tone and noise, so that variable bitrates vary
 
 
+@functools.cache
 def tone(seconds: float, rate: int, channels: int = 1, *, silence: bool = False) -> bytes:
     """Interleaved 16-bit samples of a rising tone with noise in it, or of silence."""
     count = round(seconds * rate)

@@ -14,21 +14,23 @@ SIZE = 25 * 1024 * 1024
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_file_of_25_mb_takes_less_than_a_second(name):
-    data = HOSTILE[name](SIZE)
-    start = time.process_time()
-    measure(memoryview(data), Finding(), 14_400.0)
-    if time.process_time() - start > 1.0:  # once more: another process may have had the caches
+    view = memoryview(HOSTILE[name](SIZE))
+    spent = 9.0
+    for _ in range(3):  # other processes may have had the caches
         start = time.process_time()
-        measure(memoryview(data), Finding(), 14_400.0)
-    assert time.process_time() - start < 1.0
+        measure(view, Finding(), 14_400.0)
+        spent = min(spent, time.process_time() - start)
+        if spent < 1.0:
+            break
+    assert spent < 1.0
 
 
-@pytest.mark.parametrize("name", [*HOSTILE, *ORDINARY])
+@pytest.mark.parametrize("name", [*ORDINARY, "WebM, sixteen tracks", "Ogg, a stream a page"])
 def test_no_file_needs_memory_of_its_size(name):
-    data = (HOSTILE | ORDINARY)[name](4 * 1024 * 1024)
+    data = (HOSTILE | ORDINARY)[name](5 * 1024 * 1024)
     tracemalloc.start()
     try:
         probe(data)
-        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
     finally:
         tracemalloc.stop()

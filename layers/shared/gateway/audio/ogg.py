@@ -119,6 +119,7 @@ class _Walk:
         return page.size
 
     def _start_stream(self, serial: int, packet: bytes) -> None:
+        self._budget.spend(3)
         if self._in_link:
             self._finished += self._longest
             self._longest = 0.0

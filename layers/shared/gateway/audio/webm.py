@@ -222,7 +222,7 @@ class _Walk:
             return
         flags = self._view[position + 2]
         if flags & _LACING and position + 3 < end:
-            self._budget.spend(self._view[position + 3])
+            self._budget.spend(self._view[position + 3] * 3 // 2)
         self._latest = track
         track.discard = 0.0
         for start, size in _split_lacing(self._view, position + 3, end, flags & _LACING):
