@@ -98,7 +98,9 @@ def lookups(deployments: list[Deployment]) -> None:
     query, heads = math.ceil(held / 4096) / 2, min(rows, 100) / 2
     print(f"  busiest model   {rows:7d} deployments: {query:.1f} + {heads:.1f} RCU a cold lookup")
     bears = PARTITION_READS / query
-    print(f"    a partition bears {bears:5.0f} cold lookups a second; a warm process makes one in {SECONDS:g} s")
+    print(
+        f"    a partition bears {bears:5.0f} cold lookups a second; a warm process makes one in {SECONDS:g} s"
+    )
     everyone = listed["audience#*"]
     units = math.ceil(everyone / 4096) / 2
     bears = PARTITION_READS / units
