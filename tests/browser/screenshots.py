@@ -1,6 +1,7 @@
 """`python -m tests.browser.screenshots [base URL [folder]]`: the playground's main states, as pictures.
 
-Needs `make run` in another terminal. Each picture is made by clicking through the page with the local recogniser.
+Needs `make run` in another terminal. Each picture is made by clicking through the page, with the local
+recogniser and, for the downgrade, a stub provider.
 """
 
 import sys
