@@ -70,7 +70,7 @@ check: $(VENV)/dev.stamp .venv-sam/stamp .venv-checkov/stamp
 	$(VENV)/bin/mypy
 	$(SAM) validate --lint
 	.venv-sam/bin/cfn-lint template.yaml
-	.venv-checkov/bin/checkov --quiet --compact --framework cloudformation --file template.yaml
+	.venv-checkov/bin/checkov --config-file .checkov.yaml
 
 # The figures of docs/benchmarks.md; takes some minutes and wants a quiet machine.
 BENCHES := audio cold_start handler provider_client uploads providers

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from gateway.deployments import Deployment
-from gateway.failover import CredentialUnavailableError
+from gateway.deployments import CredentialUnavailableError, Deployment
 from gateway.keys import Caller, Limits
 from gateway.providers import AccessPolicy, Provider
 from gateway.store import aws

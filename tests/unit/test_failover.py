@@ -3,8 +3,9 @@ from typing import Any
 import pytest
 
 from gateway.audio import Audio
+from gateway.deployments import CredentialUnavailableError
 from gateway.errors import UpstreamError
-from gateway.failover import CredentialUnavailableError, Failover, Success
+from gateway.failover import Failover, Success
 from gateway.health import Health
 from gateway.provider_client import ProviderFailure
 from gateway.transcription_request import AudioFile, TranscriptionRequest

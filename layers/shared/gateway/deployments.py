@@ -12,6 +12,10 @@ TIMESTAMPS = "timestamps"
 EVERYONE = "*"
 
 
+class CredentialUnavailableError(Exception):
+    """A service's credential cannot be decrypted now."""
+
+
 def slug_of(model_id: str) -> str:
     """The model id that callers use: trimmed, lower-cased (contract section 1)."""
     return model_id.strip().lower()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gateway import answers, routing
 from gateway.answers import Transcript, UnusableAnswerError
-from gateway.deployments import Deployment
+from gateway.deployments import CredentialUnavailableError, Deployment
 from gateway.errors import UpstreamError
 from gateway.health import Health
 from gateway.provider_client import Answer, ProviderClient, ProviderFailure
@@ -40,10 +40,6 @@ class Success:
     deployment: Deployment
     transcript: Transcript
     downgraded: bool
-
-
-class CredentialUnavailableError(Exception):
-    """A service's credential cannot be decrypted now."""
 
 
 @dataclass(slots=True)

@@ -4,8 +4,7 @@ import hmac
 import os
 from functools import cache
 
-from gateway.deployments import Deployment
-from gateway.failover import CredentialUnavailableError
+from gateway.deployments import CredentialUnavailableError, Deployment
 from gateway.store import aws
 from gateway.store.recent import Recent
 
