@@ -65,7 +65,7 @@ def open_upload(caller: Caller) -> OpenUpload:
 
 def save(record: Record) -> None:
     usage_store().save(record.to_item(transcribe_settings().usage_retention_days))
-    report(record)
+    report(record)  # after it, and never raising: metrics must not cost a recorded answer
 
 
 def forget() -> None:

@@ -10,7 +10,15 @@ metrics = Metrics()
 
 
 def report(record: Record) -> None:
-    """One embedded-metrics line a transcription. Names come from closed sets, never from what a user sent."""
+    """One embedded-metrics line a transcription. Names come from closed sets, never from what a user sent.
+    Raises nothing: the answer and its record do not depend on metrics."""
+    try:
+        _report(record)
+    except Exception as error:
+        logger.error("metrics were not written", extra={"kind": type(error).__name__})
+
+
+def _report(record: Record) -> None:
     counts = {"Requests": 1, "BilledSeconds": record.billed_seconds}
     if record.error_type:
         counts[f"Error.{record.error_type}"] = 1
