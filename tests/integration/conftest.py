@@ -13,6 +13,7 @@ from server.template import Template
 
 CACHED = (
     aws.client,
+    aws._client_for,
     aws.session,
     catalog.catalog_store,
     credentials.credential_store,

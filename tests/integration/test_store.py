@@ -202,6 +202,23 @@ def test_a_random_hundred_stand_for_more_candidates() -> None:
     assert len(set(drawn)) > 1
 
 
+def test_a_callers_own_deployment_is_never_lost_in_the_crowd() -> None:
+    publish(*(service(f"s{n}", ["m"], access="authenticated") for n in range(100)), owner="bob")
+    publish(service("mine", ["m"]))
+    for _ in range(5):
+        assert "alice" in {each.owner for each in found("m")}
+
+
+def test_a_listed_user_stands_in_one_small_row() -> None:
+    users = [f"user-{number}" for number in range(100)]
+    publish(service(access="restricted", allowed_users=users))
+    items = aws.client("dynamodb").scan(TableName=provider_store().table)["Items"]
+    audience = [item for item in items if item["pk"]["S"].startswith("audience#user-")]
+    assert len(audience) == 100
+    assert max(len(json.dumps(item)) for item in audience) < 1000
+    assert (listed("user-7"), listed("user-100")) == (["m"], [])
+
+
 def test_a_hit_is_remembered_a_few_seconds_and_a_miss_is_not() -> None:
     store = CatalogStore(catalog_store().table)
     assert store.deployments("m", "alice") == []
@@ -286,7 +303,7 @@ def test_a_record_that_no_service_takes_is_one_log_line(
             raise EndpointConnectionError(endpoint_url="https://aws.example")
 
     store = usage_store()
-    monkeypatch.setattr(aws, "client", lambda _: Down())
+    monkeypatch.setattr(aws, "client_within", lambda *_: Down())
     store.save(USAGE)
     (lost,) = [each for each in caplog.records if each.getMessage() == LOST_RECORD]
     assert lost.__dict__["record"] == USAGE

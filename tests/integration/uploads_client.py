@@ -30,7 +30,7 @@ def call(
     """Status and body of a handler's answer, as if API Gateway had called it."""
     event = deepcopy(EVENT)
     segments = path.split("/")
-    event["path"], event["httpMethod"], event["headers"]["Content-Type"] = path, method, content_type
+    event["path"], event["httpMethod"], event["headers"]["content-type"] = path, method, content_type
     event["pathParameters"] = {"id": segments[3]} if len(segments) > 3 else None
     event["requestContext"]["authorizer"]["user_id"] = user
     event["isBase64Encoded"] = isinstance(body, bytes)

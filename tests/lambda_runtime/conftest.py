@@ -10,13 +10,13 @@ import pytest
 import trustme
 
 from gateway.keys import Limits
-from local.embedded_aws import CREDENTIALS, EmbeddedAws, client_of, create_resources
+from local.embedded_aws import CREDENTIALS, client_of, create_resources
 from local.run import USERS
-from server.listener import bind
 from server.template import Template
 from tests.lambda_runtime import artifacts
 from tests.lambda_runtime.emulator import Emulator
 from tests.misbehaving_server import MisbehavingServer
+from tests.running import start_embedded_aws
 
 EVENTS = artifacts.ROOT / "events"
 
@@ -61,17 +61,15 @@ def provider() -> Iterator[MisbehavingServer]:
 @pytest.fixture(scope="session")
 def template(built: Path) -> Iterator[Template]:
     """The built template; its resources are in an embedded AWS, with the keys of alice and bob."""
-    aws = EmbeddedAws(bind(0))
-    aws.start()
-    parameters = {"AllowPrivateProviders": "true"}
-    template = Template(path=built / "template.yaml", parameters=parameters, endpoint=aws.endpoint)
-    create_resources(template, client_of(aws.endpoint))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": aws.endpoint}.items():
-            patch.setenv(name, value)
-        create_users(template)
-    yield template
-    aws.stop()
+    with start_embedded_aws() as endpoint:
+        parameters = {"AllowPrivateProviders": "true"}
+        template = Template(path=built / "template.yaml", parameters=parameters, endpoint=endpoint)
+        create_resources(template, client_of(endpoint))
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}.items():
+                patch.setenv(name, value)
+            create_users(template)
+        yield template
 
 
 def create_users(template: Template) -> None:

@@ -80,6 +80,9 @@ def test_unknown_keys_of_segments_are_kept_and_a_missing_id_is_the_place_in_the_
         ({"duration": "9.5"}, 9.5),
         ({"duration": 0}, 0.0),
         ({"duration": -1}, None),
+        ({"duration": 1e300}, None),
+        ({"usage": {"seconds": 1e9}, "duration": 3}, 3.0),
+        ({"duration": "999999999"}, None),
         ({"duration": True}, None),
         ({"duration": "soon"}, None),
         ({"usage": [], "duration": None}, None),
@@ -132,6 +135,10 @@ def test_a_language_that_was_not_said_is_left_out() -> None:
         "hf_abcdefghijklmnop",
         "/srv/models/whisper",
         "a" * 40,
+        "localhost:8000",
+        "gpu-tower:8000",
+        "key: abc123def",
+        "secret=swordfish99",
     ],
 )
 def test_a_refusal_is_passed_on_without_addresses_keys_or_names(secret: str) -> None:
@@ -147,3 +154,8 @@ def test_a_refusal_is_short_and_one_line() -> None:
     assert message is not None
     assert len(message) <= 200
     assert message.isprintable()
+
+
+def test_the_services_own_credential_is_never_repeated() -> None:
+    body = json.dumps({"error": {"message": "who is hunter2?"}}).encode()
+    assert answers.refusal_message(body, "hunter2") == "who is ...?"

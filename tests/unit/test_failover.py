@@ -140,6 +140,15 @@ def test_when_one_failed_for_good_trying_again_is_no_help() -> None:
     assert "retry-after" not in error.headers
 
 
+def test_busy_and_cooling_together_are_worth_another_try() -> None:
+    health = Health()
+    for _ in range(3):
+        health.failed(deployment("two").key, 1000)
+    error = Run(health=health, one=answer({}, 429, retry_after=7), two=DOWN).fail()
+    assert error.headers["retry-after"] == "7"
+    assert "x-should-retry" not in error.headers
+
+
 def test_when_all_are_cooling_down_trying_again_may_help() -> None:
     health = Health()
     for _ in range(3):

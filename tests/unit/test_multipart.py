@@ -115,6 +115,17 @@ def test_a_form_of_a_closing_delimiter_alone_has_no_parts() -> None:
     assert multipart.read(CONTENT_TYPE, form()) == []
 
 
+@pytest.mark.parametrize(
+    "name", ["name*=idna''file", "name*=undefined''x", "name*=a%00b''x", f"name*{'9' * 5000}=x"]
+)
+def test_extended_parameters_in_charsets_that_are_none_are_a_broken_form(name: str) -> None:
+    part = f"Content-Disposition: form-data; {name}\r\n\r\nx".encode()
+    with pytest.raises(InvalidRequest):
+        multipart.read(CONTENT_TYPE, form(part))
+    with pytest.raises(InvalidRequest):
+        multipart.read(f"multipart/form-data; {name.replace('name', 'boundary', 1)}", form(part))
+
+
 def test_text_that_is_not_utf8_is_refused_naming_the_field() -> None:
     (part,) = multipart.read(CONTENT_TYPE, form(field("prompt", b"\xff")))
     with pytest.raises(InvalidRequest) as refused:

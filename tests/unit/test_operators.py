@@ -140,9 +140,16 @@ def test_the_next_valid_upload_clears_the_problems() -> None:
     assert agent.view["manifest"]["errors"] == []
 
 
-def test_an_invalid_manifest_creates_no_provider() -> None:
+def test_an_invalid_manifest_of_an_unknown_provider_is_shown_to_its_operator_too() -> None:
     agent = Agent()
     refused(agent.operator.upload_manifest, upload(service(engine="abacus")))
+    assert (agent.view["online"], agent.view["services"]) == (True, [])
+    assert agent.view["manifest"]["errors"][0].startswith("hosts[0].services[0].engine")
+
+
+def test_an_invalid_manifest_without_a_usable_name_creates_nothing() -> None:
+    agent = Agent()
+    refused(agent.operator.upload_manifest, upload(service(), agent={"name": "a/b"}))
     assert agent.store.kept == {}
 
 
@@ -191,7 +198,16 @@ def test_several_stt_services_behind_one_public_url_are_warned_of() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["box.example", "ftp://box.example", "https://", 7, "https://x y", "https://x:99999"]
+    "url",
+    [
+        "box.example",
+        "ftp://box.example",
+        "https://",
+        7,
+        "https://x y",
+        "https://x:99999",
+        "https://u:p@x.example",
+    ],
 )
 def test_a_public_url_is_absolute(url: Any) -> None:
     agent = Agent()
@@ -222,7 +238,7 @@ def test_a_patched_access_wins_survives_uploads_and_null_gives_the_manifest_its_
         ({"access": ["private"]}, "access"),
         ({"allowed_users": "bob"}, "allowed_users"),
         ({"allowed_users": ["a/b"]}, "allowed_users"),
-        ({"allowed_users": ["u"] * 1001}, "allowed_users"),
+        ({"allowed_users": ["u"] * 101}, "allowed_users"),
         ({"acess": "private"}, None),
         ({}, None),
     ],
@@ -233,6 +249,16 @@ def test_a_bad_access_policy_is_refused(body: dict[str, Any], param: str | None)
     error = refused(agent.operator.change_service, "home", "asr", body)
     assert isinstance(error, InvalidRequest)
     assert error.param == param
+
+
+def test_the_users_that_were_patched_in_are_bounded_over_all_services() -> None:
+    agent = Agent()
+    agent.operator.upload_manifest(upload(*(service(f"s{n}") for n in range(21))))
+    users = [f"user-{n}" for n in range(100)]
+    for number in range(20):
+        agent.operator.change_service("home", f"s{number}", {"allowed_users": users})
+    error = refused(agent.operator.change_service, "home", "s20", {"allowed_users": users})
+    assert error.param == "allowed_users"
 
 
 def test_an_unknown_provider_or_service_is_not_found() -> None:

@@ -65,7 +65,7 @@ class World:
             open_upload=lambda caller: lambda file_id: (memoryview(wav()), "audio/wav"),
             decrypt=lambda _: None,
             limits=self.limits,
-            save=self.records.append,
+            save=lambda record, _: self.records.append(record),
             now=lambda: now,
             clock=self.clock,
         )
@@ -230,7 +230,7 @@ def test_a_defect_is_recorded_as_ours() -> None:
 def test_a_record_is_kept_before_the_caller_gets_the_answer() -> None:
     world = World(home=answer({"text": "hi"}))
 
-    def lose(_: Record) -> None:
+    def lose(_: Record, __: float) -> None:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):

@@ -11,12 +11,16 @@ from gateway.usage import Duration
 # A timing may end a little after the audio: decoders pad the last frame.
 _TIMING_SLACK_SECONDS = 1.0
 _MOST_MESSAGE = 200
+# Eleven days: no audio of 25 MB lasts longer, and a larger figure would not fit what is added up from it.
+_MOST_REPORTED_SECONDS = 1_000_000.0
 _UNSAFE = re.compile(
     r"\w+://\S*"  # URLs
     r"|(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?"  # IPv4
     r"|\[?(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f.]{0,15}\]?(?::\d+)?"  # IPv6
     r"|\b(?:[\w-]+\.)+[A-Za-z]{2,}(?::\d+)?(?:/\S*)?"  # host names, and file names like them
+    r"|\b[A-Za-z][\w-]*:\d{2,5}\b(?:/\S*)?"  # host and port
     r"|(?:/[\w.-]+){2,}"  # paths
+    r"|\b(?:key|token|secret|password)\b\s*[:=]\s*\S+"  # what is said to be a secret
     r"|\b(?:sk|hf|pk|key|token|bearer)[-_ ][\w.-]{6,}"  # keys
     r"|[A-Za-z0-9+/_-]{32,}",  # long tokens
     re.IGNORECASE,
@@ -75,9 +79,10 @@ def read(body: bytes, measured_seconds: float | None) -> Transcript:
     )
 
 
-def refusal_message(body: bytes) -> str | None:
+def refusal_message(body: bytes, api_key: str | None = None) -> str | None:
     """What a provider said when it refused the request, fit for strangers: short, one line, without URLs,
-    addresses, names of hosts or files, or anything like a key. None when it said nothing readable."""
+    addresses, names of hosts or files, the service's `api_key` or anything like one. None when it said nothing
+    readable."""
     answer = _object(body) or {}
     error = answer.get("error")
     said = error.get("message") if isinstance(error, dict) else error
@@ -85,6 +90,8 @@ def refusal_message(body: bytes) -> str | None:
     if not isinstance(said, str):
         return None
     line = " ".join("".join(each if each.isprintable() else " " for each in said[:2000]).split())
+    if api_key:
+        line = line.replace(api_key, "...")
     line = _UNSAFE.sub("...", line)
     return line[:_MOST_MESSAGE] or None
 
@@ -137,11 +144,11 @@ def _finite(value: Any) -> float | None:
 def _reported_seconds(answer: dict[str, Any]) -> float | None:
     usage = answer.get("usage")
     for value in (usage.get("seconds") if isinstance(usage, dict) else None, answer.get("duration")):
+        number = _finite(value)
         # vLLM sends the number as text.
         if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,18})?", value):
-            return float(value)
-        number = _finite(value)
-        if number is not None and number >= 0:
+            number = float(value)
+        if number is not None and 0 <= number <= _MOST_REPORTED_SECONDS:
             return float(number)
     return None
 

@@ -73,10 +73,13 @@ class Failover:
                 return success
             if self._outcomes.count(REFUSED) >= _MOST_REFUSALS:
                 break
-        if ordered and all(moment is not None for moment in cooling):
-            self._retry_after += [moment - self.clock() for moment in cooling if moment is not None]
-            raise self._error(can_help=True)
-        raise self._error(can_help=set(self._outcomes) == {BUSY})
+        # Merely busy, or known to be cooling down before it was asked: later may be another story.
+        self._retry_after += [moment - self.clock() for moment in cooling if moment is not None]
+        passing = [
+            outcome == BUSY or moment is not None
+            for outcome, moment in zip(self._outcomes, cooling, strict=False)
+        ]
+        raise self._error(can_help=bool(passing) and all(passing))
 
     def _attempt(self, request: TranscriptionRequest, deployment: Deployment, until: float) -> Success | None:
         verbose = request.is_verbose and deployment.has_timestamps
@@ -100,8 +103,9 @@ class Failover:
         started = self.clock()
         transcript = None
         try:
-            answer = self._send(request, deployment, until, verbose=verbose)
-            outcome = self._outcome(answer)
+            api_key = self.decrypt(deployment)
+            answer = self._send(request, deployment, until, api_key, verbose=verbose)
+            outcome = self._outcome(answer, api_key)
             if outcome == OK:
                 transcript = answers.read(answer.body, request.file.audio.seconds)
                 self.health.succeeded(deployment.key, self.clock() - started, request.file.audio.seconds)
@@ -118,7 +122,13 @@ class Failover:
         return outcome, transcript
 
     def _send(
-        self, request: TranscriptionRequest, deployment: Deployment, until: float, *, verbose: bool
+        self,
+        request: TranscriptionRequest,
+        deployment: Deployment,
+        until: float,
+        api_key: str | None,
+        *,
+        verbose: bool,
     ) -> Answer:
         return self.client.transcribe(
             deployment.base_url,
@@ -126,15 +136,15 @@ class Failover:
             audio=request.file.content,
             filename=f"audio.{request.file.extension}",
             content_type=request.file.media_type,
-            api_key=self.decrypt(deployment),
+            api_key=api_key,
             deadline=until,
         )
 
-    def _outcome(self, answer: Answer) -> str:
+    def _outcome(self, answer: Answer, api_key: str | None) -> str:
         if answer.status == 200:
             return OK
         if answer.status in _REFUSALS:
-            self._refusal = answers.refusal_message(answer.body) or self._refusal
+            self._refusal = answers.refusal_message(answer.body, api_key) or self._refusal
             return REFUSED
         if answer.status in (429, 503) and answer.retry_after is not None:
             self._retry_after.append(answer.retry_after)

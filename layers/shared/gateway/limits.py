@@ -89,6 +89,7 @@ def reserve_seconds(caller: Caller, seconds: int | None, store: LimitStore, now:
             f"The quota of {quota} seconds of audio a day for this user does not cover this request. "
             "It starts anew at midnight UTC.",
             code="quota_exceeded",
-            headers={"retry-after": str(wait)},
+            # The SDKs would upload the audio twice more before anything has changed.
+            headers={"retry-after": str(wait), "x-should-retry": "false"},
         )
     return Reservation(caller, store, day, seconds or 0)

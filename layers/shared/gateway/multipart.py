@@ -58,8 +58,11 @@ def read(content_type: str, body: bytes) -> list[Part]:
 def _boundary_of(content_type: str) -> bytes:
     header = Message()
     header["content-type"] = content_type
-    boundary = header.get_boundary()
-    if not boundary:
+    try:
+        boundary = header.get_boundary()
+    except (ValueError, LookupError):  # extended parameters (RFC 2231) in charsets that are none
+        boundary = ""
+    if boundary is None:
         raise InvalidRequest("The multipart body has no boundary in its Content-Type header.")
     if not _BOUNDARY.fullmatch(boundary):
         raise InvalidRequest("The multipart boundary is not valid: 1 to 70 characters as RFC 2046 allows.")
@@ -127,12 +130,16 @@ def _headers(blocks: list[bytes]) -> list[dict[str, str]]:
 
 def _part(headers: dict[str, str], content: memoryview) -> Part:
     header = Message()
-    header["content-disposition"] = headers.get("content-disposition", "")
-    name = header.get_param("name", header="content-disposition")
-    if header.get_content_disposition() != "form-data" or not name:
+    try:
+        header["content-disposition"] = headers.get("content-disposition", "")
+        disposition = header.get_content_disposition()
+        name = collapse_rfc2231_value(header.get_param("name", "", header="content-disposition"))
+    except (ValueError, LookupError):  # extended parameters (RFC 2231) in charsets that are none
+        raise InvalidRequest("The headers of a part of the multipart body cannot be read.") from None
+    if disposition != "form-data" or not name:
         raise InvalidRequest("A part of the multipart body has no name: each needs form-data with a name.")
     label = headers.get("content-type", "").split(";", 1)[0].strip().lower()
-    return Part(collapse_rfc2231_value(name), label or None, content)
+    return Part(name, label or None, content)
 
 
 def _printable(name: str) -> str:

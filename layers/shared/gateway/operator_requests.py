@@ -10,9 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from gateway.errors import InvalidRequest
 from gateway.manifest import URL_SAFE, is_url_safe
+from gateway.manifest.schema import MOST_ALLOWED_USERS
 
 MOST_TEXT = 1024
-MOST_ALLOWED_USERS = 1000
 
 
 def _handle(value: str) -> str:
@@ -32,7 +32,12 @@ def _absolute(value: str) -> str | None:
     if not value:
         return None
     parts = urlsplit(value)  # raises ValueError for broken brackets, `port` for what is no port
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0 or " " in value:
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or parts.port == 0
+        or set("@ ") & set(parts.netloc)
+    ):
         raise ValueError
     return value
 

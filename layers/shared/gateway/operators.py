@@ -1,6 +1,6 @@
 """What operators and their agents do: register, publish a manifest, beat, look, change, remove (contract section 5)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -21,6 +21,8 @@ from gateway.settings import CatalogSettings
 from gateway.usage import timestamp
 
 _TRIES = 5
+# They are stored twice in items of at most 400 KB.
+_MOST_PATCHED_USERS = 2000
 
 
 class Providers(Protocol):
@@ -153,20 +155,27 @@ class Operator:
             policies = {**provider.policies, service: policy}
             if policy == AccessPolicy():
                 del policies[service]
+            if sum(len(each.allowed_users or ()) for each in policies.values()) > _MOST_PATCHED_USERS:
+                raise InvalidRequest(
+                    f"The changed services of a provider list at most {_MOST_PATCHED_USERS} users together: "
+                    "say more of them in the manifest.",
+                    param="allowed_users",
+                )
             return replace(provider, policies=policies)
 
         return self._view(self._change(name, edit))
 
     def delete(self, name: str) -> dict[str, Any]:
         """Remove a provider with its deployments and credentials. Raises NotFound."""
-        if not self.store.delete(self.user_id, name):
+        if not manifest.is_url_safe(name) or not self.store.delete(self.user_id, name):
             raise _unknown_provider()
         return {"id": provider_id(self.user_id, name), "object": "provider", "deleted": True}
 
     def _change(self, name: str, edit: Callable[[Provider], Provider]) -> Provider:
         """Apply `edit` to the stored provider and make what it changes route. Raises NotFound, Conflict."""
         for _ in range(_TRIES):
-            provider = self.store.provider(self.user_id, name)
+            # What cannot be a name is no table key either.
+            provider = self.store.provider(self.user_id, name) if manifest.is_url_safe(name) else None
             if provider is None:
                 raise _unknown_provider()
             changed = edit(provider)
@@ -179,20 +188,19 @@ class Operator:
         raise Conflict("The provider is being changed by other requests; send this one again.")
 
     def _note_invalid(self, body: Any, problems: list[str]) -> None:
-        """An upload is a sign of life even when it is invalid, and its problems are shown to the operator."""
+        """An upload is a sign of life even when it is invalid, and its problems are shown to the operator, also of
+        a provider that is not known yet."""
         parsed = body.get("parsed") if isinstance(body, dict) else None
         agent = parsed.get("agent") if isinstance(parsed, dict) else None
         name = agent.get("name") if isinstance(agent, dict) else None
-        if (
-            isinstance(name, str)
-            and manifest.is_url_safe(name)
-            and self.store.beat(self.user_id, name, self.now)
-        ):
+        if isinstance(name, str) and manifest.is_url_safe(name):
+            self.store.beat(self.user_id, name, self.now, create=True)
             self._change(name, lambda provider: replace(provider, errors=tuple(problems)))
 
     def _view(self, provider: Provider) -> dict[str, Any]:
         """The provider object of the contract."""
         online = self.now - provider.last_seen_at <= self.settings.provider_online_seconds
+        services = services_of(provider)
         return {
             "id": provider.provider_id,
             "object": "provider",
@@ -206,10 +214,16 @@ class Operator:
                 "uploaded_at": timestamp(provider.uploaded_at) if provider.uploaded_at else None,
                 "errors": list(provider.errors),
             },
-            "services": [self._service_view(provider, each, online) for each in services_of(provider)],
+            "services": [self._service_view(provider, each, services, online) for each in services],
         }
 
-    def _service_view(self, provider: Provider, service: manifest.Service, online: bool) -> dict[str, Any]:
+    def _service_view(
+        self,
+        provider: Provider,
+        service: manifest.Service,
+        services: Sequence[manifest.Service],
+        online: bool,
+    ) -> dict[str, Any]:
         access, allowed_users = effective_access(provider, service)
         reason = unrouted_reason(provider, service, online=online, allow_private=self.settings.allow_private)
         features = (*service.features, *(each for model in service.models for each in model.features))
@@ -224,7 +238,7 @@ class Operator:
             "models": [model.slug for model in service.models],
             "routed": reason is None,
             "reason": reason,
-            "warnings": warnings_of(provider, service),
+            "warnings": warnings_of(provider, service, services),
         }
 
 

@@ -114,9 +114,11 @@ def unrouted_reason(
     return None
 
 
-def warnings_of(provider: Provider, service: manifest.Service) -> list[str]:
-    """What works otherwise than the operator may expect."""
-    sharing = [each for each in services_of(provider) if each.type == STT]
+def warnings_of(
+    provider: Provider, service: manifest.Service, services: Sequence[manifest.Service]
+) -> list[str]:
+    """What works otherwise than the operator may expect; `services` are all of the provider's."""
+    sharing = [each for each in services if each.type == STT]
     if provider.public_url and service.type == STT and len(sharing) > 1:
         return [
             f"{len(sharing)} stt services share one public_url, and the agent behind it sends every transcription to "

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from gateway import answers, limits, routing, transcription_request
-from gateway.catalog import callable_models
-from gateway.deployments import Deployment, usable
+from gateway.catalog import callable_models, pool_of
+from gateway.deployments import Deployment, slug_of, usable
 from gateway.errors import GatewayError, InternalError, NoProvider, UpstreamError
 from gateway.failover import Decrypt, Failover, Success
 from gateway.health import Health
@@ -65,8 +65,8 @@ class Gateway:
     open_upload: Callable[[Caller], OpenUpload]
     decrypt: Decrypt
     limits: LimitStore
-    # Takes a finished record and returns when it is kept somewhere.
-    save: Callable[[Record], None]
+    # Takes a finished record and the seconds left of the request's budget, and returns when it is kept somewhere.
+    save: Callable[[Record, float], None]
     health: Health = field(default_factory=Health)
     now: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic
@@ -89,7 +89,7 @@ def run(call: Call, read_form: Callable[[], Sequence[Part]], gateway: Gateway) -
         raise
     finally:
         record.latency_ms = round((gateway.now() - call.started_at) * 1000)
-        gateway.save(record)
+        gateway.save(record, call.deadline - gateway.clock())
     return replace(reply, headers=reply.headers | allowance.headers()) if allowance else reply
 
 
@@ -98,7 +98,9 @@ def _transcribe(
 ) -> Reply:
     request = _read(call, read_form(), gateway, record)
     candidates = gateway.catalog.deployments(request.model, call.caller.user_id)
-    eligible = usable(candidates, call.caller, gateway.settings.catalog, gateway.now())
+    eligible = pool_of(
+        slug_of(request.model), usable(candidates, call.caller, gateway.settings.catalog, gateway.now())
+    )
     if not eligible:
         raise _no_provider(call, gateway)
     record.model = eligible[0].model.slug
@@ -155,7 +157,10 @@ def _read(call: Call, parts: Sequence[Part], gateway: Gateway, record: Record) -
 def _render(request: TranscriptionRequest, success: Success, tried: int, record: Record) -> Reply:
     transcript, deployment = success.transcript, success.deployment
     record.duration = settle(request.file.audio.seconds, transcript.reported_seconds)
-    record.language = request.language or (transcript.language or "")[:64] or None
+    said = transcript.language or ""
+    record.language = (
+        request.language or (said[:64] if said.isascii() and said.isprintable() else None) or None
+    )
     headers = {"x-provider": f"{deployment.owner}/{deployment.provider}", "x-attempts": str(tried)}
     record.returned_format = VERBOSE_JSON if request.is_verbose and not success.downgraded else JSON
     record.faults = transcript.faults if request.is_verbose else ()
@@ -165,10 +170,10 @@ def _render(request: TranscriptionRequest, success: Success, tried: int, record:
         body = answers.render_json(transcript, record.duration)
     if success.downgraded:
         headers[DOWNGRADED] = JSON
-    return Reply(_serialise(body), headers)
+    return Reply(_serialise(body, tried), headers)
 
 
-def _serialise(body: dict[str, Any]) -> str:
+def _serialise(body: dict[str, Any], tried: int) -> str:
     """As JSON that fits a reply. Raises UpstreamError when it does not, before anything is billed."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     try:
@@ -179,7 +184,7 @@ def _serialise(body: dict[str, Any]) -> str:
     if size > MOST_REPLY_BYTES or size + text.count('"') + text.count("\\") > _MOST_CARRIED_BYTES:
         raise UpstreamError(
             f"The transcript is larger than {MOST_REPLY_BYTES} bytes, the most that one reply carries.",
-            headers={"x-should-retry": "false"},
+            headers={"x-should-retry": "false", "x-attempts": str(tried)},
         )
     return text
 

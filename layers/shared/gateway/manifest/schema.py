@@ -13,6 +13,8 @@ VENDORS = ("nvidia", "amd", "apple", "intel")
 ACCESS = ("private", "authenticated", "restricted")
 MOST_HOSTS = 50
 MOST_SERVICES = 100
+# Each stands in a row of its own for listings, and in every deployment of the service.
+MOST_ALLOWED_USERS = 100
 # Both are parts of table keys: a DynamoDB sort key is at most 1,024 bytes, partition key 2,048.
 MOST_NAME_BYTES = 128
 MOST_MODEL_BYTES = 256
@@ -190,7 +192,7 @@ _SERVICE = _object(
         "command": _notes,
         "extra": _anything,
         "access": _one_of(ACCESS),
-        "allowed_users": _list(_url_safe),
+        "allowed_users": _list(_url_safe, MOST_ALLOWED_USERS),
         "api_key": _api_key,
     },
     required=("name", "engine", "url"),

@@ -1,6 +1,8 @@
 """AWS clients, made once and lazily, and DynamoDB's typed items."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 from weakref import WeakSet
@@ -18,7 +20,13 @@ _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=16,
 )
-
+# For what must be kept before the function's time is up. When nothing answers, a first call and a second one, to
+# another service, together take at most the seconds that each is listed under.
+_WITHIN = {
+    35.0: _CONFIG,
+    13.0: Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2}),
+    0.0: Config(connect_timeout=0.3, read_timeout=0.4, retries={"mode": "standard", "total_max_attempts": 1}),
+}
 
 _clients: WeakSet[Any] = WeakSet()
 
@@ -33,6 +41,20 @@ def client(service: str) -> Any:
     """A low-level client. botocore's own session: boto3's adds 80 of 370 ms of cold start and nothing used here
     (docs/decisions.md)."""
     made = session().create_client(service, config=_CONFIG)
+    _clients.add(made)
+    return made
+
+
+def client_within(service: str, seconds: float) -> Any:
+    """A client that gives up early enough for two services in turn to be tried in so many seconds."""
+    return _client_for(service, next(least for least in _WITHIN if seconds >= least or not least))
+
+
+@cache
+def _client_for(service: str, least: float) -> Any:
+    if _WITHIN[least] is _CONFIG:
+        return client(service)
+    made = session().create_client(service, config=_WITHIN[least])
     _clients.add(made)
     return made
 
@@ -151,9 +173,34 @@ def get(table: str, pk: str, sk: str, *, consistent: bool = False) -> dict[str, 
     return decode(reply["Item"]) if "Item" in reply else None
 
 
-def put(table: str, item: Mapping[str, Any], **conditions: Any) -> None:
-    """Write one item whole."""
-    client("dynamodb").put_item(TableName=table, Item=encode(item), **conditions)
+def put(table: str, item: Mapping[str, Any], *, within: float = math.inf, **conditions: Any) -> None:
+    """Write one item whole, giving up early when it has to be done `within` few seconds."""
+    client_within("dynamodb", within).put_item(TableName=table, Item=encode(item), **conditions)
+
+
+class LeftUndoneError(BotoCoreError):
+    """DynamoDB answered, again and again, without doing all that was asked."""
+
+    fmt = "too often left undone"
+
+
+class Pause:
+    """Between batches of which DynamoDB left something undone: longer each time, and not for ever."""
+
+    _MOST = 8
+
+    def __init__(self) -> None:
+        self._times = 0
+
+    def after(self, unprocessed: Sequence[Any]) -> None:
+        """Wait if anything was left. Raises a StoreError after the eighth time in a row."""
+        if not unprocessed:
+            self._times = 0
+            return
+        self._times += 1
+        if self._times > self._MOST:
+            raise LeftUndoneError
+        time.sleep(0.02 * 2**self._times)
 
 
 def batch_get(
@@ -162,11 +209,14 @@ def batch_get(
     """Items by key, a hundred a call (BatchGetItem's limit); what is missing is left out."""
     wanted = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in keys]
     found: list[dict[str, Any]] = []
+    pause = Pause()
     while wanted:
         chunk, wanted = wanted[:100], wanted[100:]
         reply = client("dynamodb").batch_get_item(
             RequestItems={table: {"Keys": chunk, "ConsistentRead": consistent}}
         )
         found += map(decode, reply["Responses"].get(table, []))
-        wanted += reply.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+        unprocessed = reply.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+        pause.after(unprocessed)
+        wanted += unprocessed
     return found

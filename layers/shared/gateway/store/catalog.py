@@ -65,7 +65,10 @@ class CatalogStore:
                 if deployment.allows(user_id)
             ]
             if most is not None and len(rows) > most:
-                rows = random.sample(rows, most)
+                # The caller's own are never lost in the crowd.
+                own = [row for row in rows if row.owner == user_id][:most]
+                others = [row for row in rows if row.owner != user_id]
+                rows = own + random.sample(others, min(len(others), most - len(own)))
             heads = self._heads({row.provider_key for row in rows}, consistent=consistent)
             found = [
                 replace(row, last_seen_at=head["last_seen_at"])
@@ -85,13 +88,9 @@ class CatalogStore:
 
 
 def _is_torn(rows: list[Deployment], found: list[Deployment], heads: dict[tuple[str, str], Row]) -> bool:
-    """Whether a provider has rows, but only of versions older than the one its head names."""
+    """Whether a provider has rows, but none of the version that its head names: one of the two was read too early."""
     complete = {row.provider_key for row in found}
-    return any(
-        row.provider_key not in complete
-        and row.version < str(heads.get(row.provider_key, {}).get("version") or "")
-        for row in rows
-    )
+    return any(row.provider_key not in complete and row.provider_key in heads for row in rows)
 
 
 @cache

@@ -11,9 +11,8 @@ from functools import cache
 from typing import Any
 
 from gateway.limits import DAY_SECONDS
+from gateway.observability import logger
 from gateway.store import aws
-
-_TRIES = 4
 
 
 class LimitStore:
@@ -25,24 +24,25 @@ class LimitStore:
     def take_request(self, user_id: str, interval: float, burst: float, now: float) -> tuple[bool, float]:
         """Whether one more request is within the rate, and GCRA's timestamp after it. Raises a StoreError.
 
-        An UpdateExpression has no maximum, so the two cases are two conditional writes: idle, then ahead of time.
+        An UpdateExpression has no maximum, so the two cases are two conditional writes: ahead of time, then idle.
+        Neither depends on a value that was read, so requests at once cannot be in each other's way.
         """
-        due = 0.0
-        for _ in range(_TRIES):
-            idle = {":now": now, ":next": now + interval}
-            if self._update(
-                user_id, "rate", "SET due = :next", "attribute_not_exists(due) OR due <= :now", idle
-            ):
-                return True, now + interval
-            due = float(
-                (aws.get(self.table, f"user#{user_id}", "rate", consistent=True) or {}).get("due", now)
+        most = now + burst - interval
+        for _ in range(2):  # between the two writes another request may have turned idle into ahead
+            ahead = {":now": now, ":interval": interval, ":most": most}
+            due = self._update(
+                user_id, "rate", "SET due = due + :interval", "due > :now AND due <= :most", ahead
             )
-            if due + interval > now + burst:
-                return False, due
-            ahead = {":read": due, ":next": due + interval}
-            if self._update(user_id, "rate", "SET due = :next", "due = :read", ahead):
-                return True, due + interval
-        return False, due
+            if due is not None:
+                return True, due["due"]
+            idle = {":now": now, ":next": now + interval}
+            due = self._update(
+                user_id, "rate", "SET due = :next", "attribute_not_exists(due) OR due <= :now", idle
+            )
+            if due is not None:
+                return True, due["due"]
+        item = aws.get(self.table, f"user#{user_id}", "rate", consistent=True) or {}
+        return False, float(item.get("due", now))
 
     def reserve_seconds(self, user_id: str, day: int, seconds: int, quota: int) -> bool:
         """Take seconds of a day's quota if they are left, and at least one is. Raises a StoreError."""
@@ -50,29 +50,35 @@ class LimitStore:
             return False
         values = {":seconds": seconds, ":most": min(quota - seconds, quota - 1), ":expires": _expiry(day)}
         condition = "attribute_not_exists(seconds) OR seconds <= :most"
-        return self._update(user_id, f"day#{day}", _ADD_SECONDS, condition, values)
+        return self._update(user_id, f"day#{day}", _ADD_SECONDS, condition, values) is not None
 
     def add_seconds(self, user_id: str, day: int, seconds: int) -> None:
-        """Correct a day's seconds; negative gives back. Raises a StoreError."""
+        """Correct a day's seconds; negative gives back. Raises nothing: a counter that is off by one request is
+        better than a transcript thrown away."""
         values = {":seconds": seconds, ":expires": _expiry(day)}
-        self._update(user_id, f"day#{day}", _ADD_SECONDS, None, values)
+        try:
+            self._update(user_id, f"day#{day}", _ADD_SECONDS, None, values)
+        except aws.StoreError as error:
+            logger.warning("a day's seconds were not corrected", extra={"reason": type(error).__name__})
 
     def _update(
         self, user_id: str, sk: str, expression: str, condition: str | None, values: dict[str, Any]
-    ) -> bool:
+    ) -> dict[str, Any] | None:
+        """The attributes that were changed, or None when the condition did not hold."""
         try:
-            aws.client("dynamodb").update_item(
+            reply = aws.client("dynamodb").update_item(
                 TableName=self.table,
                 Key={"pk": {"S": f"user#{user_id}"}, "sk": {"S": sk}},
                 UpdateExpression=expression,
+                ReturnValues="UPDATED_NEW",
                 ExpressionAttributeValues=aws.encode(values),
                 **({"ConditionExpression": condition} if condition else {}),
             )
         except aws.StoreError as error:
             if not aws.is_condition_failure(error):
                 raise
-            return False
-        return True
+            return None
+        return aws.decode(reply["Attributes"])
 
 
 _ADD_SECONDS = "ADD seconds :seconds SET expires_at = :expires"

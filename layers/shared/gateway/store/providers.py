@@ -160,10 +160,13 @@ class ProviderStore:
             else {"PutRequest": {"Item": aws.encode(row)}}
             for row in rows
         ]
+        pause = aws.Pause()
         while requests:
             chunk, requests = requests[:25], requests[25:]
             reply = aws.client("dynamodb").batch_write_item(RequestItems={self.table: chunk})
-            requests += reply.get("UnprocessedItems", {}).get(self.table, [])
+            unprocessed = reply.get("UnprocessedItems", {}).get(self.table, [])
+            pause.after(unprocessed)
+            requests += unprocessed
 
 
 def _key(pk: str, sk: str) -> dict[str, dict[str, str]]:

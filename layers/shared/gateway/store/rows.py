@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.deployments import Deployment, Model, audiences, slug_of
+from gateway.deployments import EVERYONE, Deployment, Model, audiences, slug_of
 
 Row = dict[str, Any]
 
@@ -28,6 +28,8 @@ def rows_of(deployments: list[Deployment]) -> Iterator[Row]:
                 **_common(first),
                 "pk": f"audience#{audience}",
                 "sk": _sort_key(first, number),
+                # Whom the row stands for is all it needs to know of the list; a thousand copies of it are not.
+                "allowed_users": [] if audience in (EVERYONE, first.owner) else [audience],
                 "models": [_model_row(member.model) for member in members],
             }
 

@@ -116,6 +116,7 @@ class UploadStore:
             places.append(rest[:size])
             rest = rest[size:]
         keys = [_key(upload, part_id) for part_id in part_ids]
+        aws.client("s3")  # made before the threads, or each would make its own
         with ThreadPoolExecutor(min(_READERS, len(keys)), thread_name_prefix="parts") as readers:
             # list() so that what a reader raised is raised here.
             list(readers.map(self._read_part, keys, places))

@@ -1,6 +1,7 @@
 """Usage records: written once per request id, and never lost between three places."""
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from functools import cache
@@ -21,27 +22,30 @@ class UsageStore:
         self.table = table
         self.queue_url = queue_url
 
-    def write(self, item: Mapping[str, Any]) -> None:
+    def write(self, item: Mapping[str, Any], within: float = math.inf) -> None:
         """Write a record unless one of that request is there already. Raises a StoreError."""
         pk, sk = usage.item_key(item)
         try:
-            aws.put(self.table, {**item, "pk": pk, "sk": sk}, ConditionExpression="attribute_not_exists(pk)")
+            once = {"ConditionExpression": "attribute_not_exists(pk)"}
+            aws.put(self.table, {**item, "pk": pk, "sk": sk}, within=within, **once)
         except aws.StoreError as error:
             if not aws.is_condition_failure(error):
                 raise
 
-    def save(self, item: Mapping[str, Any]) -> None:
+    def save(self, item: Mapping[str, Any], within: float = math.inf) -> None:
         """Write the record to the table, else to the queue, else to the log; one of the three holds it when this
-        returns. Raises nothing."""
+        returns, `within` so many seconds if those are at least 1.5. Raises nothing."""
         try:
-            self.write(item)
+            self.write(item, within)
         except aws.StoreError as error:
             logger.warning("usage record goes to the queue", extra={"reason": type(error).__name__})
-            self._enqueue(item)
+            self._enqueue(item, within)
 
-    def _enqueue(self, item: Mapping[str, Any]) -> None:
+    def _enqueue(self, item: Mapping[str, Any], within: float) -> None:
         try:
-            aws.client("sqs").send_message(QueueUrl=self.queue_url, MessageBody=json.dumps(item))
+            aws.client_within("sqs", within).send_message(
+                QueueUrl=self.queue_url, MessageBody=json.dumps(item)
+            )
         except aws.StoreError:
             logger.error(LOST_RECORD, extra={"record": dict(item)})
 
