@@ -7,7 +7,7 @@ INSTALL = bin/pip install --quiet --disable-pip-version-check --require-hashes
 export AWS_EC2_METADATA_DISABLED := true
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: run bench build test fuzz soak test-lambda check openapi conformance lock clean
+.PHONY: run bench build test test-oldest fuzz soak test-lambda check openapi conformance lock clean
 
 # --- environments: each stamp says which lock file it was made from
 
@@ -51,6 +51,11 @@ sam-local: $(VENV)/local.stamp .venv-sam/stamp
 
 test: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m pytest -n auto --dist loadfile
+
+# Lambda runs 3.13; this holds the promise that 3.11 works too, in an environment of its own.
+test-oldest:
+	$(MAKE) VENV=.venv-oldest PYTHON="$$(./local/find-python.sh 3.11)" .venv-oldest/dev.stamp
+	.venv-oldest/bin/python -m pytest -n auto --dist loadfile -q tests/unit tests/integration
 
 # A minute of 16 clients and flapping providers; `make test` has ten seconds of it.
 soak: $(VENV)/dev.stamp
@@ -99,4 +104,4 @@ lock:
 	cd requirements && $(LOCK) --unsafe-package setuptools pip.in -o pip.txt
 
 clean:
-	rm -rf .venv .venv-sam .venv-checkov .aws-sam .run node_modules
+	rm -rf .venv .venv-oldest .venv-sam .venv-checkov .aws-sam .run node_modules

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Prints the best Python for this project: 3.13 (what Lambda runs), else 3.12, else 3.11.
+# Versions given as arguments are looked for instead.
 # A pyenv shim on PATH may exist and still refuse to run, so every candidate is started once.
-for version in 3.13 3.12 3.11; do
+for version in ${*:-3.13 3.12 3.11}; do
   on_path=$(command -v "python$version" 2>/dev/null)
   beside_shims=
   case "$on_path" in
@@ -14,6 +15,7 @@ for version in 3.13 3.12 3.11; do
     fi
   done
 done
+[ $# -gt 0 ] && exit 1
 for candidate in python3 python; do
   if "$candidate" -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1; then
     command -v "$candidate"
