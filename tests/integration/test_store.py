@@ -195,9 +195,9 @@ def test_a_hundred_services_with_twenty_models_each_are_published_whole() -> Non
 
 
 def test_a_random_hundred_stand_for_more_candidates() -> None:
-    publish(*(service(f"s{n}", ["m"]) for n in range(100)))
-    publish(*(service(f"s{n}", ["m"], access="authenticated") for n in range(100)), owner="bob")
-    drawn = [frozenset(each.key for each in found("m")) for _ in range(3)]
+    for owner in ("alice", "bob"):
+        publish(*(service(f"s{n}", ["m"], access="authenticated") for n in range(100)), owner=owner)
+    drawn = [frozenset(each.key for each in found("m", "carol")) for _ in range(3)]
     assert {len(each) for each in drawn} == {100}
     assert len(set(drawn)) > 1
 
