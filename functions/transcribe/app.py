@@ -19,7 +19,7 @@ from gateway.store.catalog import catalog_store
 from gateway.store.credentials import credential_store
 from gateway.store.limits import limit_store
 from gateway.store.uploads import upload_store
-from gateway.store.usage import usage_store
+from gateway.store.usage import prepare_writer, usage_store
 from gateway.transcription import Call, Gateway
 from gateway.transcription_request import OpenUpload
 from gateway.uploads import Uploads
@@ -81,4 +81,4 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return resolve(app, event, context)
 
 
-prepare(aws.dynamodb, gateway, renew=[forget])
+prepare(aws.dynamodb, prepare_writer, gateway, renew=[forget])

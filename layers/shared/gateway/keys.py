@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 PREFERENCES = ("any", "prefer_own", "only_own")
-# A user id is a public handle (contract section 1), safe in a URL path and in a table key.
-HANDLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _KEY = re.compile(r"sk-[A-Za-z0-9_-]{16,253}")
 
 

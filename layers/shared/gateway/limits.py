@@ -12,7 +12,7 @@ DAY_SECONDS = 86_400
 
 
 class LimitStore(Protocol):
-    """Where limits are counted; `store.limits.Limits` is the real one."""
+    """Where limits are counted; `store.limits.LimitStore` is the real one."""
 
     def take_request(self, user_id: str, interval: float, burst: float, now: float) -> tuple[bool, float]: ...
 

@@ -13,6 +13,8 @@ from gateway.store import aws
 
 # The replay command finds records that reached neither table nor queue by this name.
 LOST_RECORD = "usage_record_unwritten"
+# What is left of the 28 s that a request has on Lambda when its record is written early.
+_ORDINARY_SECONDS = 27.0
 
 
 class UsageStore:
@@ -48,6 +50,12 @@ class UsageStore:
             )
         except aws.StoreError:
             logger.error(LOST_RECORD, extra={"record": dict(item)})
+
+
+def prepare_writer() -> None:
+    """Make the client that writes an ordinary request's record on Lambda: its timeouts are not those of reads, so it
+    is another one, and the first caller should not wait for it."""
+    aws.client_within("dynamodb", _ORDINARY_SECONDS)
 
 
 @cache
