@@ -121,7 +121,7 @@ def prepare(port: int) -> None:
     catalog = CatalogStore("none")
     catalog._recent._entries["model", MODEL, "alice"] = (time.monotonic() + 3600, [deployment])
     gateway = Gateway(
-        settings=TranscribeSettings.read({"ALLOW_PRIVATE_PROVIDERS": "true"}),
+        settings=TranscribeSettings.read({"ALLOW_PRIVATE_PROVIDERS": "true", "MAX_IN_FLIGHT_PER_USER": "0"}),
         catalog=catalog,
         client=ProviderClient(allow_private=True),
         open_upload=lambda _: no_upload,
@@ -137,7 +137,7 @@ def no_upload(file_id: str) -> tuple[memoryview, str | None]:
     raise NotImplementedError(file_id)
 
 
-def keep(record: Record, _seconds_left: float) -> None:
+def keep(record: Record) -> None:
     """What the handler does with a record, without the write."""
     record.to_item(400)
     report(record)

@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.deployments import Deployment, Model
 from gateway.keys import Caller
+from gateway.limits import Claim, Taken, Wait
 from gateway.provider_client import Answer, ProviderFailure
 from gateway.providers import Provider
 
@@ -148,15 +149,28 @@ class FakeProviders:
 class FakeLimits:
     """Counters in memory, with the store's conditions."""
 
-    due: dict[str, float] = field(default_factory=dict)
+    due: dict[tuple[str, str], float] = field(default_factory=dict)
     seconds: dict[tuple[str, int], int] = field(default_factory=dict)
+    leases: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
-    def take_request(self, user_id: str, interval: float, burst: float, now: float) -> tuple[bool, float]:
-        due = max(self.due.get(user_id, now), now)
-        if due + interval > now + burst:
-            return False, due
-        self.due[user_id] = due + interval
-        return True, due + interval
+    def take(self, claim: Claim, now: float) -> Taken:
+        counter = claim.user_id, claim.counter
+        held = self.leases.setdefault(counter, [])
+        if claim.places and len(held) >= claim.places:
+            return Taken("in_flight")
+        due = max(self.due.get(counter, now), now)
+        if claim.rate:
+            if due + claim.rate.interval > now + claim.rate.burst:
+                return Taken("rate", due)
+            due = self.due[counter] = due + claim.rate.interval
+        lease = f"lease-{len(held)}" if claim.places else None
+        if lease:
+            held.append(lease)
+        return Taken(None, due, lease)
+
+    def release(self, user_id: str, counter: str, lease: str) -> Wait:
+        self.leases[user_id, counter].remove(lease)
+        return lambda: None
 
     def reserve_seconds(self, user_id: str, day: int, seconds: int, quota: int) -> bool:
         taken = self.seconds.get((user_id, day), 0)
@@ -165,5 +179,6 @@ class FakeLimits:
         self.seconds[user_id, day] = taken + seconds
         return True
 
-    def add_seconds(self, user_id: str, day: int, seconds: int) -> None:
+    def add_seconds(self, user_id: str, day: int, seconds: int) -> Wait:
         self.seconds[user_id, day] = self.seconds.get((user_id, day), 0) + seconds
+        return lambda: None

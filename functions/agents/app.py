@@ -5,12 +5,14 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from gateway.http import caller_of, json_response, new_app, path_parameter, read_json, resolve
+from gateway import limits
+from gateway.http import caller_of, json_response, new_app, own_hosts, path_parameter, read_json, resolve
 from gateway.lifecycle import prepare
 from gateway.operators import Operator
 from gateway.settings import catalog_settings
 from gateway.store import aws
 from gateway.store.credentials import credential_store
+from gateway.store.limits import limit_store
 from gateway.store.providers import provider_store
 
 app = new_app()
@@ -18,12 +20,14 @@ app = new_app()
 
 @app.post("/api/inference/agent/register")
 def register() -> "Response[str]":
-    return json_response(operator().register(read_json(event())))
+    headers = changes()
+    return json_response(operator().register(read_json(event())), headers=headers)
 
 
 @app.put("/api/inference/agent/manifest")
 def upload_manifest() -> "Response[str]":
-    return json_response(operator().upload_manifest(read_json(event())))
+    headers = changes()
+    return json_response(operator().upload_manifest(read_json(event())), headers=headers)
 
 
 @app.post("/api/inference/agent/heartbeat")
@@ -38,7 +42,8 @@ def list_providers() -> "Response[str]":
 
 @app.patch("/v1/providers/[^/]+")
 def change_provider() -> "Response[str]":
-    return json_response(operator().change_provider(path_parameter(event(), "name"), read_json(event())))
+    headers, name = changes(), path_parameter(event(), "name")
+    return json_response(operator().change_provider(name, read_json(event())), headers=headers)
 
 
 @app.delete("/v1/providers/[^/]+")
@@ -48,8 +53,9 @@ def delete_provider() -> "Response[str]":
 
 @app.patch("/v1/providers/[^/]+/services/[^/]+")
 def change_service() -> "Response[str]":
+    headers = changes()
     name, service = path_parameter(event(), "name"), path_parameter(event(), "service")
-    return json_response(operator().change_service(name, service, read_json(event())))
+    return json_response(operator().change_service(name, service, read_json(event())), headers=headers)
 
 
 def event() -> dict[str, Any]:
@@ -58,7 +64,15 @@ def event() -> dict[str, Any]:
 
 def operator() -> Operator:
     user_id = caller_of(event()).user_id
-    return Operator(user_id, provider_store(), credential_store(), catalog_settings(), time.time())
+    settings = catalog_settings().reached_at(own_hosts(event()))
+    return Operator(user_id, provider_store(), credential_store(), settings, time.time())
+
+
+def changes() -> dict[str, str]:
+    """Count one change against the operator's rate, before its body is read; the headers that say what is left.
+    Raises RateLimited."""
+    allowance = limits.take_change(caller_of(event()), limit_store(), time.time())
+    return allowance.headers() if allowance else {}
 
 
 def handler(raw_event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -3,15 +3,20 @@
 import time
 from typing import Any
 
+from gateway import deadline
 from gateway.authorization import bearer_key, policy
 from gateway.lifecycle import prepare
 from gateway.store import aws
 from gateway.store.keys import key_store
 
+# Left of the function's time to answer.
+MARGIN_SECONDS = 0.5
 
-def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     key = bearer_key(event.get("authorizationToken") or "")
-    caller = key_store().identify(key, time.time()) if key else None
+    with deadline.within(context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS):
+        caller = key_store().identify(key, time.time()) if key else None
     return policy(event["methodArn"], caller)
 
 

@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler import Response
 from gateway import catalog
 from gateway.deployments import slug_of, usable
 from gateway.errors import NotFound
-from gateway.http import caller_of, json_response, new_app, path_parameter, resolve
+from gateway.http import caller_of, json_response, new_app, own_hosts, path_parameter, resolve
 from gateway.lifecycle import prepare
 from gateway.settings import catalog_settings
 from gateway.store import aws
@@ -19,17 +19,19 @@ app = new_app()
 
 @app.get("/v1/models")
 def list_models() -> "Response[str]":
-    caller = caller_of(app.current_event.raw_event)
+    event = app.current_event.raw_event
+    caller, settings = caller_of(event), catalog_settings().reached_at(own_hosts(event))
     listing = catalog_store().listing(caller.user_id)
-    return json_response(catalog.list_models(usable(listing, caller, catalog_settings(), time.time())))
+    return json_response(catalog.list_models(usable(listing, caller, settings, time.time())))
 
 
 @app.get("/v1/models/.+")
 def retrieve_model() -> "Response[str]":
     event = app.current_event.raw_event
     caller, model = caller_of(event), path_parameter(event, "id")
+    settings = catalog_settings().reached_at(own_hosts(event))
     candidates = catalog_store().deployments(model, caller.user_id)
-    pool = catalog.pool_of(slug_of(model), usable(candidates, caller, catalog_settings(), time.time()))
+    pool = catalog.pool_of(slug_of(model), usable(candidates, caller, settings, time.time()))
     if not pool:
         raise NotFound(
             "No such model is online for this key: GET /v1/models lists those that are.", param="model"

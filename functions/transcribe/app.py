@@ -6,9 +6,20 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from gateway import transcription
+from gateway import deadline, transcription
 from gateway.errors import NotFound
-from gateway.http import caller_of, json_response, new_app, read_form, request_id_of, resolve
+from gateway.http import (
+    api_gateway_id_of,
+    caller_of,
+    client_id_of,
+    json_response,
+    new_app,
+    own_hosts,
+    read_form,
+    request_id_of,
+    resolve,
+    via_of,
+)
 from gateway.keys import Caller
 from gateway.lifecycle import prepare
 from gateway.observability import report
@@ -19,14 +30,11 @@ from gateway.store.catalog import catalog_store
 from gateway.store.credentials import credential_store
 from gateway.store.limits import limit_store
 from gateway.store.uploads import upload_store
-from gateway.store.usage import prepare_writer, usage_store
+from gateway.store.usage import usage_store
 from gateway.transcription import Call, Gateway
 from gateway.transcription_request import OpenUpload
 from gateway.uploads import Uploads
 from gateway.usage import Record
-
-# Left of the function's time for rendering and the usage record (contract section 3, Time).
-MARGIN_SECONDS = 1.5
 
 app = new_app()
 
@@ -35,9 +43,19 @@ app = new_app()
 def transcribe() -> "Response[str]":
     began = time.monotonic()
     event = app.current_event.raw_event
-    remaining = app.lambda_context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
-    budget = min(transcribe_settings().request_budget_seconds, remaining)
-    call = Call(caller_of(event), request_id_of(event), time.time(), began + budget)
+    budget = min(transcribe_settings().request_budget_seconds, deadline.left())
+    via, proxies = via_of(event)
+    call = Call(
+        caller_of(event),
+        request_id_of(event),
+        time.time(),
+        began + budget,
+        via,
+        proxies,
+        own_hosts(event),
+        api_gateway_id_of(event),
+        client_id_of(event),
+    )
     reply = transcription.run(call, lambda: read_form(event), gateway())
     took = {"openai-processing-ms": str(round((time.monotonic() - began) * 1000))}
     return json_response(reply.body, headers=reply.headers | took)
@@ -63,9 +81,9 @@ def open_upload(caller: Caller) -> OpenUpload:
     return Uploads(caller.user_id, upload_store(), time.time()).open_file
 
 
-def save(record: Record, seconds_left: float) -> None:
+def save(record: Record) -> None:
     item = record.to_item(transcribe_settings().usage_retention_days)
-    usage_store().save(item, within=seconds_left + MARGIN_SECONDS)
+    usage_store().save(item)
     report(record)  # after it, and never raising: metrics must not cost a recorded answer
 
 
@@ -81,4 +99,4 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return resolve(app, event, context)
 
 
-prepare(aws.dynamodb, prepare_writer, gateway, renew=[forget])
+prepare(aws.dynamodb, gateway, renew=[forget])

@@ -12,8 +12,7 @@ from local.embedded_aws import CREDENTIALS, create_resources
 from server.template import Template
 
 CACHED = (
-    aws.client,
-    aws._client_for,
+    aws._made,
     aws.session,
     catalog.catalog_store,
     credentials.credential_store,

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from gateway.limits import Claim, Rate
 from gateway.store import aws
 from gateway.store.limits import LimitStore
 from tests.conftest import TestAws
@@ -15,19 +16,30 @@ from tests.conftest import TestAws
 def store(embedded_aws: TestAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[LimitStore]:
     for name, value in embedded_aws.environment("TranscribeFunction").items():
         monkeypatch.setenv(name, value)
-    for cached in (aws.session, aws.client):
+    for cached in (aws.session, aws._made):
         cached.cache_clear()
     aws.client("dynamodb")  # one client for all threads
     yield LimitStore(embedded_aws.template.physical_name("LimitsTable"))
-    for cached in (aws.session, aws.client):
+    for cached in (aws.session, aws._made):
         cached.cache_clear()
 
 
 def test_of_forty_requests_at_once_exactly_a_minutes_worth_passes(store: LimitStore) -> None:
-    user = secrets.token_hex(8)
+    claim = Claim(secrets.token_hex(8), "requests", Rate(2, 60))
     with ThreadPoolExecutor(16) as threads:
-        taken = list(threads.map(lambda _: store.take_request(user, 2, 60, 1000)[0], range(40)))
-    assert sum(taken) == 30
+        taken = list(threads.map(lambda _: store.take(claim, 1000), range(40)))
+    assert [each.refused for each in taken].count(None) == 30
+
+
+def test_of_forty_requests_at_once_exactly_as_many_are_in_flight_as_there_are_places(
+    store: LimitStore,
+) -> None:
+    claim = Claim(secrets.token_hex(8), "requests", None, places=5, lease_seconds=30)
+    with ThreadPoolExecutor(16) as threads:
+        taken = list(threads.map(lambda _: store.take(claim, 1000), range(40)))
+    leases = [each.lease for each in taken if each.refused is None]
+    assert len(set(leases)) == 5
+    assert {each.refused for each in taken} == {None, "in_flight"}
 
 
 def test_requests_at_once_cannot_reserve_more_than_the_quota(store: LimitStore) -> None:

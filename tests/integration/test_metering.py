@@ -1,9 +1,11 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from functions.usage_retry import app as usage_retry
 from functions.usage_rollup import app as usage_rollup
+from gateway.limits import Claim, Rate
 from gateway.store import aws
 from gateway.store.limits import limit_store
 from gateway.store.totals import totals_store
@@ -83,18 +85,48 @@ def test_a_queued_record_is_written_and_one_that_fails_stays() -> None:
 # --- limits
 
 
+def refused(user: str, interval: float, now: float) -> str | None:
+    return limit_store().take(Claim(user, "requests", Rate(interval, 60)), now).refused
+
+
 def test_a_minutes_worth_of_requests_may_come_at_once_and_then_evenly() -> None:
-    store = limit_store()
-    assert [store.take_request("bob", 20, 60, 1000.5)[0] for _ in range(4)] == [True, True, True, False]
-    assert store.take_request("bob", 20, 60, 1019)[0] is False
-    assert store.take_request("bob", 20, 60, 1021)[0] is True
-    assert store.take_request("carol", 20, 60, 1021)[0] is True
+    assert [refused("bob", 20, 1000.5) for _ in range(4)] == [None, None, None, "rate"]
+    assert refused("bob", 20, 1019) == "rate"
+    assert refused("bob", 20, 1021) is None
+    assert refused("carol", 20, 1021) is None
 
 
 def test_after_a_quiet_minute_all_of_it_is_back() -> None:
-    store = limit_store()
     for start in (1000, 1060.1):
-        assert [store.take_request("bob", 30, 60, start)[0] for _ in range(3)] == [True, True, False]
+        assert [refused("bob", 30, start) for _ in range(3)] == [None, None, "rate"]
+
+
+def test_a_user_holds_at_most_so_many_places_and_a_released_one_is_free_again() -> None:
+    store, claim = limit_store(), Claim("bob", "requests", Rate(1, 60), places=2, lease_seconds=30)
+    first, second, third = (store.take(claim, 1000) for _ in range(3))
+    assert (first.refused, second.refused, third.refused) == (None, None, "in_flight")
+    assert first.lease
+    store.release("bob", "requests", first.lease)()
+    assert store.take(claim, 1000).refused is None
+    # What was refused has not been counted in the rate: three of sixty are.
+    assert store.take(replace(claim, places=0), 1000).due == 1004
+
+
+def test_a_place_that_is_never_given_back_expires_by_itself() -> None:
+    store, claim = limit_store(), Claim("bob", "requests", None, places=2, lease_seconds=30)
+    assert [store.take(claim, 1000).refused for _ in range(3)] == [None, None, "in_flight"]
+    assert store.take(claim, 1029).refused == "in_flight"
+    assert [store.take(claim, 1031).refused for _ in range(3)] == [None, None, "in_flight"]
+
+
+def test_limits_that_cannot_be_counted_let_requests_pass() -> None:
+    store = limit_store()
+    store.table = "no-such-table"
+    taken = store.take(Claim("bob", "requests", Rate(1, 60), places=1, lease_seconds=30), 1000)
+    assert (taken.refused, taken.due, taken.lease) == (None, None, None)
+    assert store.reserve_seconds("bob", 7, 6, 10)
+    store.add_seconds("bob", 7, -6)()
+    store.release("bob", "requests", "1#a")()
 
 
 def test_seconds_are_reserved_up_to_the_quota_and_given_back() -> None:
@@ -102,7 +134,12 @@ def test_seconds_are_reserved_up_to_the_quota_and_given_back() -> None:
     assert store.reserve_seconds("bob", 7, 6, 10)
     assert not store.reserve_seconds("bob", 7, 5, 10)
     assert store.reserve_seconds("bob", 8, 5, 10)
-    store.add_seconds("bob", 7, -6)
+    store.add_seconds("bob", 7, -6)()
     assert store.reserve_seconds("bob", 7, 10, 10)
     assert not store.reserve_seconds("bob", 7, 0, 10)
     assert not store.reserve_seconds("carol", 7, 11, 10)
+
+
+def test_a_request_id_that_was_seen_before_hides_no_other_record() -> None:
+    usage_rollup.handler(batch(record(1), record(1, user_id="carol")), None)
+    assert (seconds("bob"), seconds("carol")) == (10, 10)

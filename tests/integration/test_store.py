@@ -303,7 +303,7 @@ def test_a_record_that_no_service_takes_is_one_log_line(
             raise EndpointConnectionError(endpoint_url="https://aws.example")
 
     store = usage_store()
-    monkeypatch.setattr(aws, "client_within", lambda *_: Down())
+    monkeypatch.setattr(aws, "client", lambda *_: Down())
     store.save(USAGE)
     (lost,) = [each for each in caplog.records if each.getMessage() == LOST_RECORD]
     assert lost.__dict__["record"] == USAGE

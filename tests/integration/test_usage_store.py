@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway import deadline
 from gateway.store import aws
 from gateway.store.usage import LOST_RECORD, UsageStore
 from local.embedded_aws import CREDENTIALS
@@ -20,10 +21,10 @@ def silent_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
         for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}.items():
             monkeypatch.setenv(name, value)
-        for cached in (aws.session, aws.client, aws._client_for):
+        for cached in (aws.session, aws._made):
             cached.cache_clear()
         yield endpoint
-        for cached in (aws.session, aws.client, aws._client_for):
+        for cached in (aws.session, aws._made):
             cached.cache_clear()
 
 
@@ -32,10 +33,12 @@ def test_the_log_has_the_record_before_the_time_is_up(
     within: float, at_most: float, silent_aws: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = UsageStore("usage", f"{silent_aws}/queue")
-    for service in ("dynamodb", "sqs"):  # made in a function's initialisation, not in its last second
-        aws.client_within(service, within)
+    with deadline.within(within):
+        for service in ("dynamodb", "sqs"):  # made in a function's initialisation, not in its last second
+            aws.client(service)
     started = time.monotonic()
-    store.save(RECORD, within=within)
+    with deadline.within(within):
+        store.save(RECORD)
     took = time.monotonic() - started
     (lost,) = [each for each in caplog.records if each.getMessage() == LOST_RECORD]
     assert lost.__dict__["record"] == RECORD

@@ -76,12 +76,12 @@ def create_users(template: Template) -> None:
     from gateway.store import aws  # its clients are made for the environment of their first use
     from gateway.store.keys import KeyStore
 
-    aws.client.cache_clear()
+    aws._made.cache_clear()
     store = KeyStore(template.physical_name("KeysTable"))
     for user, key in USERS.items():
         store.set_user(user, "any", Limits())
         store.create(user, key=key)
-    aws.client.cache_clear()
+    aws._made.cache_clear()
 
 
 @pytest.fixture(scope="session")

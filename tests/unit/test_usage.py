@@ -32,7 +32,7 @@ def test_both_are_kept_when_they_differ_by_more_than_5_percent_and_a_second(
 
 
 def record() -> Record:
-    return Record.begin(ALICE, "r1", 1_795_348_915.77)
+    return Record("r1", ALICE.user_id, ALICE.key_id, 1_795_348_915.77)
 
 
 def test_only_a_success_is_billed() -> None:

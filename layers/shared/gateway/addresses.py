@@ -13,6 +13,8 @@ _NUMBER = re.compile(r"0x[0-9a-f]+|0[0-7]*|[1-9][0-9]*")
 # resolution 2024.07.29.06 (internal). Refused here only to say so early; what they resolve to is checked too.
 _LOCAL_SUFFIXES = ("localhost", "localhost.localdomain", "local", "home.arpa", "internal")
 
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
 # The IANA special-purpose registries as one list of our own: `ipaddress.is_global` changed its mind between
 # Python 3.11 and 3.13. Azure's host agent (168.63.129.16) is metadata at an otherwise public address.
 _REFUSED_V4 = tuple(
@@ -53,16 +55,43 @@ class BaseUrl:
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 
-def refusal(url: str, *, allow_private: bool) -> str | None:
+def own_hosts(public_url: str | None, domain_name: str = "", api_id: str = "") -> frozenset[str]:
+    """Where the gateway itself answers: `host:port`, and `<api id>.execute-api.` for the start of an API's host name.
+
+    A loopback address stands for all names of this machine.
+    """
+    found = set()
+    if public_url:
+        base = parse(public_url)
+        hosts = _LOOPBACK if base.host in _LOOPBACK else (base.host,)
+        found |= {f"{host}:{base.port}" for host in hosts}
+    if domain_name:
+        name, _, port = domain_name.lower().rpartition(":")
+        found.add(f"{name}:{port}" if name and port.isdecimal() else f"{domain_name.lower()}:443")
+    if api_id:
+        found.add(f"{api_id.lower()}.execute-api.")
+    return frozenset(found)
+
+
+def is_own(base: BaseUrl, own: frozenset[str]) -> bool:
+    """Whether a base URL leads to the gateway itself; `own` is what `own_hosts` returned."""
+    if f"{base.host}:{base.port}" in own:
+        return True
+    return any(each.endswith(".") and base.host.startswith(each) for each in own)
+
+
+def refusal(url: str, *, allow_private: bool, own: frozenset[str] = frozenset()) -> str | None:
     """Why this base URL cannot be dialled, in words for the provider's owner, or None if it can.
 
     Looks at the URL alone: the addresses behind a host name are checked when it is dialled. `allow_private`
-    lifts the rules about the scheme and about the address, no other.
+    lifts the rules about the scheme and about the address, no other. `own` is where the gateway itself answers.
     """
     try:
         base = parse(url)
     except ValueError as malformed:
         return str(malformed)
+    if is_own(base, own):
+        return f"{base.host} is this gateway itself, so every call would come back here"
     if allow_private:
         return None
     reasons = []

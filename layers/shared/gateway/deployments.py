@@ -107,5 +107,8 @@ def usable(
         if deployment.allows(caller.user_id)
         and (caller.preference != "only_own" or deployment.owner == caller.user_id)
         and now - deployment.last_seen_at <= settings.provider_online_seconds
-        and addresses.refusal(deployment.base_url, allow_private=settings.allow_private) is None
+        and addresses.refusal(
+            deployment.base_url, allow_private=settings.allow_private, own=settings.own_hosts
+        )
+        is None
     ]

@@ -1,6 +1,8 @@
 """Every error a caller can see, with the type, status and code that the contract gives it."""
 
-from typing import Any
+import copy
+from collections.abc import Mapping
+from typing import Any, Self
 
 
 class GatewayError(Exception):
@@ -28,6 +30,12 @@ class GatewayError(Exception):
         if code is not None:
             self.code = code
         self.headers = headers or {}
+
+    def with_headers(self, headers: Mapping[str, str]) -> Self:
+        """The same error, answered with these headers too."""
+        answered = copy.copy(self)
+        answered.headers = {**self.headers, **headers}
+        return answered
 
     def envelope(self) -> dict[str, Any]:
         """The JSON body, all four keys always present."""
@@ -121,10 +129,25 @@ class UpstreamError(GatewayError):
     status = 502
 
 
-class InternalError(GatewayError):
-    """A defect of ours; the details are in the log, under the request id."""
+class LoopDetected(UpstreamError):
+    """The request came back to the deployment that sent it."""
+
+    status = 508
+    code = "loop_detected"
 
     def __init__(self) -> None:
         super().__init__(
-            "The gateway failed to handle this request. Quote the x-request-id when reporting it."
+            "A provider's URL leads back to this gateway, so the request would go round for ever. The provider's "
+            "operator must set a URL that leads to an STT server.",
+            headers={"x-should-retry": "false"},
+        )
+
+
+class InternalError(GatewayError):
+    """A defect of ours; the details are in the log, under the request id."""
+
+    def __init__(self, headers: dict[str, str] | None = None) -> None:
+        super().__init__(
+            "The gateway failed to handle this request. Quote the x-request-id when reporting it.",
+            headers=headers,
         )

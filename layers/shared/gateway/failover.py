@@ -137,6 +137,7 @@ class Failover:
             filename=f"audio.{request.file.extension}",
             content_type=request.file.media_type,
             api_key=api_key,
+            via=request.via,
             deadline=until,
         )
 

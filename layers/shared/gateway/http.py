@@ -2,7 +2,10 @@
 
 import binascii
 import json
+import secrets
+import time
 import traceback
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +15,7 @@ import pybase64
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import ServiceError
 
+from gateway import addresses, deadline
 from gateway.errors import GatewayError, InternalError, InvalidRequest, MissingFile, NotFound
 from gateway.keys import Caller
 from gateway.observability import logger
@@ -20,6 +24,10 @@ if TYPE_CHECKING:
     from gateway.multipart import Part
 
 Event = dict[str, Any]
+
+VIA = "x-stt-gateway-via"
+# Where `resolve` keeps the request's id: beside what API Gateway sends, and overwritten whatever a test event says.
+_REQUEST_ID = "sttGatewayRequestId"
 
 EXPOSED = (
     "x-request-id,x-provider,x-attempts,x-downgraded-response-format,x-should-retry,retry-after,"
@@ -40,22 +48,29 @@ def new_app() -> APIGatewayRestResolver:
 
 
 def _error_response(error: GatewayError) -> "Response[str]":
+    if error.__cause__ is not None:
+        _log_defect(error.__cause__)
     return json_response(error.envelope(), status=error.status, headers=error.headers)
 
 
 def _defect_response(error: Exception) -> "Response[str]":
+    _log_defect(error)
+    return _error_response(InternalError())
+
+
+def _log_defect(error: BaseException) -> None:
     # Where it broke, not what it said: an exception's text may hold what a caller sent.
     frames = traceback.extract_tb(error.__traceback__)
     where = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
     logger.error("unhandled", extra={"kind": type(error).__name__, "where": where})
-    return _error_response(InternalError())
 
 
 def resolve(app: APIGatewayRestResolver, event: Event, context: Any) -> dict[str, Any]:
-    """The app's answer with the headers that every answer has."""
-    request_id = request_id_of(event)
-    logger.append_keys(request_id=request_id)
-    reply = app.resolve(event, context)
+    """The app's answer with the headers that every answer has, before the function's own deadline."""
+    request_id = event[_REQUEST_ID] = new_request_id()
+    logger.append_keys(request_id=request_id, api_gateway_request_id=api_gateway_id_of(event))
+    with deadline.within(context.get_remaining_time_in_millis() / 1000 - deadline.MARGIN_SECONDS):
+        reply = app.resolve(event, context)
     headers = reply.setdefault("multiValueHeaders", {})
     for name, value in {**ALWAYS, "x-request-id": request_id}.items():
         headers[name] = [value]
@@ -70,9 +85,54 @@ def json_response(
     return Response(status, content_type="application/json", body=text, headers=dict(headers or {}))
 
 
+def new_request_id() -> str:
+    """A UUIDv7 (RFC 9562, section 5.7), which sorts by time. Never API Gateway's id or a header's: a client can
+    choose both, and so give two requests one id."""
+    time_and_version = (time.time_ns() // 1_000_000) << 16 | 0x7 << 12 | secrets.randbits(12)
+    return str(uuid.UUID(int=time_and_version << 64 | 0b10 << 62 | secrets.randbits(62)))
+
+
 def request_id_of(event: Event) -> str:
-    """API Gateway's id of the request, the one that its own errors carry too."""
-    return str(event["requestContext"]["requestId"])
+    """The gateway's own id of the request, which the answer and the usage record carry."""
+    return str(event[_REQUEST_ID])
+
+
+def api_gateway_id_of(event: Event) -> str | None:
+    """API Gateway's id of the request, the one in its own errors and logs. A client can choose it: note it, do not
+    key by it."""
+    return _noted(event["requestContext"].get("requestId"))
+
+
+def client_id_of(event: Event) -> str | None:
+    """The `x-request-id` that the caller sent, to be noted."""
+    return _noted(header_of(event, "x-request-id"))
+
+
+def _noted(text: Any) -> str | None:
+    """Up to 128 printable ASCII characters of what a client sent as an id; None when there are none."""
+    kept = "".join(each for each in str(text or "")[:128] if "!" <= each <= "~")
+    return kept or None
+
+
+def own_hosts(event: Event) -> frozenset[str]:
+    """Where the gateway was reached: API Gateway's own host name, and the one that this request used."""
+    context = event["requestContext"]
+    return addresses.own_hosts(None, context.get("domainName") or "", context.get("apiId") or "")
+
+
+def via_of(event: Event) -> tuple[str, str]:
+    """The gateways that the request came through: our own header, and every form of `Via`, as one text each.
+
+    API Gateway renames the standard header.
+    """
+    sent: dict[str, list[str]] = {}
+    for name, values in (event.get("multiValueHeaders") or {}).items():
+        sent.setdefault(name.lower(), []).extend(values or ())
+    for name, value in (event.get("headers") or {}).items():
+        if name.lower() not in sent:
+            sent[name.lower()] = [value or ""]
+    ours, *others = (", ".join(sent.get(name, ())) for name in (VIA, "via", "x-amzn-remapped-via"))
+    return ours, ", ".join(filter(None, others))
 
 
 def caller_of(event: Event) -> Caller:

@@ -31,12 +31,17 @@ def key_id_of(key_hash: str) -> str:
     return "key_" + key_hash[:16]
 
 
+# Register, manifest and PATCH: what an operator changes, not heartbeats (contract section 5).
+CHANGES_PER_MINUTE = 30
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a user may use; None is no limit."""
 
     requests_per_minute: int | None = None
     audio_seconds_per_day: int | None = None
+    changes_per_minute: int | None = CHANGES_PER_MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Caller:
             "preference": self.preference,
             "requests_per_minute": str(self.limits.requests_per_minute or ""),
             "audio_seconds_per_day": str(self.limits.audio_seconds_per_day or ""),
+            "changes_per_minute": str(self.limits.changes_per_minute or ""),
         }
 
     @classmethod
@@ -70,7 +76,12 @@ class Caller:
             user_id=str(context["user_id"]),
             key_id=str(context["key_id"]),
             preference=str(context.get("preference") or "any"),
-            limits=Limits(limit("requests_per_minute"), limit("audio_seconds_per_day")),
+            limits=Limits(
+                limit("requests_per_minute"),
+                limit("audio_seconds_per_day"),
+                # A context that was cached before this limit existed does not have it.
+                limit("changes_per_minute") if "changes_per_minute" in context else CHANGES_PER_MINUTE,
+            ),
         )
 
 

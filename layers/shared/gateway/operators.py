@@ -225,7 +225,7 @@ class Operator:
         online: bool,
     ) -> dict[str, Any]:
         access, allowed_users = effective_access(provider, service)
-        reason = unrouted_reason(provider, service, online=online, allow_private=self.settings.allow_private)
+        reason = unrouted_reason(provider, service, self.settings, online=online)
         features = (*service.features, *(each for model in service.models for each in model.features))
         return {
             "name": service.name,

@@ -62,8 +62,11 @@ class ProviderClient:
         content_type: str,
         api_key: str | None,
         deadline: float,
+        via: Sequence[str] = (),
     ) -> Answer:
         """POST the audio to `<base_url>/audio/transcriptions`; any HTTP status is an answer, 3xx too.
+
+        `via` are ids of the gateways that the request went through, the sender's own last.
 
         `deadline` is a moment on the client's clock, in seconds, for everything: DNS, connecting, sending,
         the answer's last byte. Raises ProviderFailure.
@@ -75,7 +78,7 @@ class ProviderClient:
             raise ProviderFailure("address_refused", reason)
         base = addresses.parse(base_url)
         before, after = _form(fields, filename, content_type, boundary := secrets.token_hex(16))
-        head = _head(base, boundary, len(before) + len(audio) + len(after), api_key)
+        head = _head(base, boundary, len(before) + len(audio) + len(after), api_key, via)
         segments = (head + before, audio, after)
 
         opening = whole.within(self._connect_seconds, "connecting")
@@ -226,14 +229,17 @@ def _form(
     return "".join(lines).encode("utf-8", "replace"), f"\r\n--{boundary}--\r\n".encode()
 
 
-def _head(base: BaseUrl, boundary: str, length: int, api_key: str | None) -> bytes:
+def _head(base: BaseUrl, boundary: str, length: int, api_key: str | None, via: Sequence[str]) -> bytes:
     if api_key is not None and not _is_header_text(api_key):
         raise ProviderFailure("protocol", "the provider's api_key has characters that no header can carry")
     authorization = "" if api_key is None else f"Authorization: Bearer {api_key}\r\n"
+    # By `Via` (RFC 9110, section 7.6.3) proxies notice a loop; ours survives those that rewrite it.
+    passed = f"Via: 1.1 {via[-1]}\r\nx-stt-gateway-via: {', '.join(via)}\r\n" if via else ""
     return (
         f"POST {base.path}/audio/transcriptions HTTP/1.1\r\n"
         f"Host: {base.authority}\r\n"
         f"{authorization}"
+        f"{passed}"
         f"User-Agent: {USER_AGENT}\r\n"
         "Accept: application/json\r\n"
         "Accept-Encoding: identity\r\n"

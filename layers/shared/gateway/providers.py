@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway import addresses, manifest
 from gateway.deployments import Deployment, Model, provider_id
+from gateway.settings import CatalogSettings
 
 STT = "stt"
 
@@ -99,14 +100,16 @@ def deployments_of(provider: Provider, version: str) -> list[Deployment]:
 
 
 def unrouted_reason(
-    provider: Provider, service: manifest.Service, *, online: bool, allow_private: bool
+    provider: Provider, service: manifest.Service, settings: CatalogSettings, *, online: bool
 ) -> str | None:
     """Why no transcription reaches the service now, in words for its operator; None when it is routed."""
     if service.type != STT:
         return f"only services of type stt are routed, and this one is {service.type}"
     if not service.models:
         return "the service declares no models"
-    refusal = addresses.refusal(base_url(provider, service), allow_private=allow_private)
+    refusal = addresses.refusal(
+        base_url(provider, service), allow_private=settings.allow_private, own=settings.own_hosts
+    )
     if refusal:
         return f"the {'public_url' if provider.public_url else 'url'} cannot be dialled: {refusal}"
     if not online:

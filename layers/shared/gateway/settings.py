@@ -1,10 +1,13 @@
 """What the environment decides, read once and lazily, one frozen type per need."""
 
 import os
+import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Self
+
+from gateway import addresses
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:
@@ -23,20 +26,39 @@ def _number(env: Mapping[str, str], name: str, default: float, *, least: float =
     return value
 
 
+def _url(env: Mapping[str, str], name: str) -> str | None:
+    """The variable as an absolute URL. Raises ValueError, naming the variable, when it is something else."""
+    text = env.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        addresses.parse(text)
+    except ValueError as wrong:
+        raise ValueError(f"{name} must be a URL such as https://stt.example.com: {wrong}") from None
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class CatalogSettings:
     """When a deployment counts as online and dialable."""
 
     provider_online_seconds: float
     allow_private: bool
+    # Where this gateway answers, in the form that `addresses.is_own` reads.
+    own_hosts: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """From PROVIDER_ONLINE_SECONDS and ALLOW_PRIVATE_PROVIDERS."""
+        """From PROVIDER_ONLINE_SECONDS, ALLOW_PRIVATE_PROVIDERS, PUBLIC_URL and DOMAIN_NAME."""
         return cls(
             provider_online_seconds=_number(env, "PROVIDER_ONLINE_SECONDS", 120),
             allow_private=_flag(env, "ALLOW_PRIVATE_PROVIDERS"),
+            own_hosts=addresses.own_hosts(_url(env, "PUBLIC_URL"), env.get("DOMAIN_NAME", "").strip()),
         )
+
+    def reached_at(self, hosts: frozenset[str]) -> Self:
+        """These settings for a request that reached the gateway at `hosts`."""
+        return replace(self, own_hosts=self.own_hosts | hosts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +72,8 @@ class TranscribeSettings:
     require_measured_audio: bool
     usage_retention_days: int
     provider_ca_bundle: str | None
+    max_in_flight_per_user: int  # 0 is no limit
+    gateway_id: str  # names this deployment in outgoing calls, so that a call that comes back is recognised
 
     @classmethod
     def read(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -62,6 +86,8 @@ class TranscribeSettings:
             require_measured_audio=_flag(env, "REQUIRE_MEASURED_AUDIO"),
             usage_retention_days=int(_number(env, "USAGE_RETENTION_DAYS", 400, least=1)),
             provider_ca_bundle=env.get("PROVIDER_CA_BUNDLE") or None,
+            max_in_flight_per_user=int(_number(env, "MAX_IN_FLIGHT_PER_USER", 50)),
+            gateway_id=env.get("GATEWAY_ID", "").strip().lower() or secrets.token_hex(16),
         )
 
 

@@ -43,6 +43,8 @@ class TranscriptionRequest:
     granularities: tuple[str, ...] = ()
     temperature: str | None = None
     others: tuple[tuple[str, str], ...] = ()
+    # The gateways that it went through, this one last.
+    via: tuple[str, ...] = ()
 
     @property
     def is_verbose(self) -> bool:

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.keys import Caller
-
 MEASURED, REPORTED, UNKNOWN = "measured", "provider", "unknown"
 DAY_SECONDS = 86_400
 
@@ -70,13 +68,11 @@ class Record:
     error_type: str | None = None
     attempts: list[Attempt] = field(default_factory=list)
     latency_ms: int = 0
+    # Ids that a client can choose, noted to find the request by, never as a key.
+    api_gateway_request_id: str | None = None
+    client_request_id: str | None = None
     # Lists of timings that were left out because they cannot be true; logged, not stored.
     faults: tuple[str, ...] = ()
-
-    @classmethod
-    def begin(cls, caller: Caller, request_id: str, started_at: float) -> "Record":
-        """For a request of `caller` that started at `started_at`, in epoch seconds."""
-        return cls(request_id, caller.user_id, caller.key_id, started_at)
 
     @property
     def billed_seconds(self) -> int:
@@ -87,6 +83,8 @@ class Record:
         """As it is stored; `expires_at` (epoch seconds) is when the table may forget it."""
         return {
             "request_id": self.request_id,
+            "api_gateway_request_id": self.api_gateway_request_id,
+            "client_request_id": self.client_request_id,
             "user_id": self.user_id,
             "key_id": self.key_id,
             "time": timestamp(self.started_at),

@@ -1,34 +1,47 @@
 """AWS clients, made once and lazily, and DynamoDB's typed items."""
 
-import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from gateway import deadline
+
 StoreError = (ClientError, BotoCoreError)
 
-# A request has seconds, not minutes: a call that hangs is given up early and tried again.
-_CONFIG = Config(
-    connect_timeout=2,
-    read_timeout=5,
-    retries={"mode": "standard", "total_max_attempts": 3},
-    max_pool_connections=16,
+
+class Patience(NamedTuple):
+    """How long one call may wait. `seconds` is its worst case: every try, with the pauses between them."""
+
+    seconds: float
+    connect: float
+    read: float
+    tries: int
+
+
+# The most patient one that fits is taken. Pauses are botocore's: up to 1 s before the second try, 2 s before the third.
+PATIENCES = (
+    Patience(24.0, connect=2, read=5, tries=3),
+    Patience(5.0, connect=0.5, read=1.5, tries=2),
+    Patience(0.7, connect=0.3, read=0.4, tries=1),
 )
-# For what must be kept before the function's time is up. When nothing answers, a first call and a second one, to
-# another service, together take at most the seconds that each is listed under.
-_WITHIN = {
-    35.0: _CONFIG,
-    13.0: Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2}),
-    0.0: Config(connect_timeout=0.3, read_timeout=0.4, retries={"mode": "standard", "total_max_attempts": 1}),
-}
+# What a request on Lambda has at its beginning.
+_ORDINARY = PATIENCES[1]
 
 _clients: WeakSet[Any] = WeakSet()
+_making = Lock()
+
+
+class DeadlinePassedError(BotoCoreError):
+    """The request has no time left for another call."""
+
+    fmt = "no time is left for another call"
 
 
 @cache
@@ -36,32 +49,40 @@ def session() -> botocore.session.Session:
     return botocore.session.get_session()
 
 
-@cache
 def client(service: str) -> Any:
-    """A low-level client. botocore's own session: boto3's adds 80 of 370 ms of cold start and nothing used here
-    (docs/decisions.md)."""
-    made = session().create_client(service, config=_CONFIG)
-    _clients.add(made)
-    return made
+    """A low-level client whose calls fit the request's deadline. Raises DeadlinePassedError, a StoreError.
 
-
-def client_within(service: str, seconds: float) -> Any:
-    """A client that gives up early enough for two services in turn to be tried in so many seconds."""
-    return _client_for(service, next(least for least in _WITHIN if seconds >= least or not least))
-
-
-@cache
-def _client_for(service: str, least: float) -> Any:
-    if _WITHIN[least] is _CONFIG:
-        return client(service)
-    made = session().create_client(service, config=_WITHIN[least])
-    _clients.add(made)
-    return made
+    One call gets at most half of the time that is left, so that another service can still be tried after it.
+    """
+    seconds = deadline.left() / 2
+    if seconds <= 0:
+        raise DeadlinePassedError
+    return _client(service, next((each for each in PATIENCES if each.seconds <= seconds), PATIENCES[-1]))
 
 
 def dynamodb() -> Any:
-    """The client that almost every request needs."""
-    return client("dynamodb")
+    """The client that almost every request on Lambda needs, to be made before the first one."""
+    return _client("dynamodb", _ORDINARY)
+
+
+def _client(service: str, patience: Patience) -> Any:
+    with _making:  # botocore's session makes one client at a time
+        return _made(service, patience)
+
+
+@cache
+def _made(service: str, patience: Patience) -> Any:
+    """botocore's own session makes it: boto3's adds 80 of 370 ms of cold start and nothing used here
+    (docs/decisions.md)."""
+    config = Config(
+        connect_timeout=patience.connect,
+        read_timeout=patience.read,
+        retries={"mode": "standard", "total_max_attempts": patience.tries},
+        max_pool_connections=16,
+    )
+    made = session().create_client(service, config=config)
+    _clients.add(made)
+    return made
 
 
 def close_connections() -> None:
@@ -77,9 +98,23 @@ def error_code(error: Exception) -> str:
     return ""
 
 
+def is_throttled(error: Exception) -> bool:
+    """Whether DynamoDB answered, and refused because too much came at once."""
+    return error_code(error) in (
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottlingException",
+    )
+
+
 def is_condition_failure(error: Exception) -> bool:
     """Whether a single write was refused by its own condition."""
     return error_code(error) == "ConditionalCheckFailedException"
+
+
+def item_of(error: Exception) -> Mapping[str, Any]:
+    """The typed item that a condition did not hold for, where the call asked for it; empty when there is none."""
+    return error.response.get("Item", {}) if isinstance(error, ClientError) else {}
 
 
 def cancelled_by_condition(error: Exception) -> bool:
@@ -173,9 +208,9 @@ def get(table: str, pk: str, sk: str, *, consistent: bool = False) -> dict[str, 
     return decode(reply["Item"]) if "Item" in reply else None
 
 
-def put(table: str, item: Mapping[str, Any], *, within: float = math.inf, **conditions: Any) -> None:
-    """Write one item whole, giving up early when it has to be done `within` few seconds."""
-    client_within("dynamodb", within).put_item(TableName=table, Item=encode(item), **conditions)
+def put(table: str, item: Mapping[str, Any], **conditions: Any) -> None:
+    """Write one item whole."""
+    client("dynamodb").put_item(TableName=table, Item=encode(item), **conditions)
 
 
 class LeftUndoneError(BotoCoreError):
@@ -198,9 +233,10 @@ class Pause:
             self._times = 0
             return
         self._times += 1
-        if self._times > self._MOST:
+        seconds = 0.02 * 2**self._times
+        if self._times > self._MOST or seconds > deadline.left():
             raise LeftUndoneError
-        time.sleep(0.02 * 2**self._times)
+        time.sleep(seconds)
 
 
 def batch_get(

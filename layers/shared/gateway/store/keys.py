@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from gateway import keys
-from gateway.keys import Caller, KeyRecord, Limits
+from gateway.keys import CHANGES_PER_MINUTE, Caller, KeyRecord, Limits
 from gateway.store import aws
 
 
@@ -36,7 +36,11 @@ class KeyStore:
     def user(self, user_id: str) -> tuple[str, Limits]:
         """Preference and limits; the defaults for a user who never set any."""
         item = aws.get(self.table, f"user#{user_id}", "user") or {}
-        limits = Limits(item.get("requests_per_minute"), item.get("audio_seconds_per_day"))
+        limits = Limits(
+            item.get("requests_per_minute"),
+            item.get("audio_seconds_per_day"),
+            item.get("changes_per_minute", CHANGES_PER_MINUTE),
+        )
         return item.get("preference", "any"), limits
 
     def set_user(self, user_id: str, preference: str, limits: Limits) -> None:
@@ -49,6 +53,7 @@ class KeyStore:
                 "preference": preference,
                 "requests_per_minute": limits.requests_per_minute,
                 "audio_seconds_per_day": limits.audio_seconds_per_day,
+                "changes_per_minute": limits.changes_per_minute,
             },
         )
 

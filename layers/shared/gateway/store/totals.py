@@ -3,7 +3,7 @@
 | pk | sk | holds |
 |---|---|---|
 | `user#<id>` or `operator#<id>` | `<day>#<model>#<provider>` | requests, failed, seconds |
-| `counted#<request id>` | `counted` | that this request is in the totals; forgotten when no stream can repeat it |
+| `counted#user#<id>` | `<time>#<request id>` | that this record is in the totals; kept while a stream can repeat it |
 """
 
 import os
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from gateway import usage
 from gateway.store import aws
 from gateway.totals import NONE, Increment, Question, Total, increments
 
@@ -28,9 +29,10 @@ class TotalsStore:
     def count(self, record: Mapping[str, Any]) -> bool:
         """Add a usage record to all its totals in one transaction; False when it was counted before.
         Raises a StoreError, with nothing counted."""
+        pk, sk = usage.item_key(record)
         marker = {
-            "pk": f"counted#{record['request_id']}",
-            "sk": "counted",
+            "pk": f"counted#{pk}",
+            "sk": sk,
             "expires_at": int(time.time()) + _COUNTED_SECONDS,
         }
         put = {

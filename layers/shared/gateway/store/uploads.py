@@ -14,9 +14,11 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from contextvars import copy_context
 from functools import cache
 from typing import Any
 
+from gateway import deadline
 from gateway.store import aws
 from gateway.uploads import CANCELLED, COMPLETED, PENDING, StoredPart, Upload
 
@@ -118,8 +120,13 @@ class UploadStore:
         keys = [_key(upload, part_id) for part_id in part_ids]
         aws.client("s3")  # made before the threads, or each would make its own
         with ThreadPoolExecutor(min(_READERS, len(keys)), thread_name_prefix="parts") as readers:
-            # list() so that what a reader raised is raised here.
-            list(readers.map(self._read_part, keys, places))
+            # A thread knows the request's deadline only in a copy of this context.
+            reads = [
+                readers.submit(copy_context().run, self._read_part, key, place)
+                for key, place in zip(keys, places, strict=True)
+            ]
+            for read in reads:
+                read.result()
         return content
 
     def _read_part(self, key: str, place: memoryview) -> None:
@@ -196,8 +203,11 @@ class UploadStore:
 
 def _fill(place: memoryview, body: Any) -> None:
     """Read a streamed answer to its end into `place`, whose size it must have. Raises ValueError otherwise; a
-    StoreError when the stream breaks off or its checksum is wrong, which botocore checks at its end."""
+    StoreError when the stream breaks off, the deadline passes, or the checksum is wrong, which botocore checks at
+    the end."""
     while place:
+        if deadline.left() <= 0:
+            raise aws.DeadlinePassedError
         size = body.readinto(place[:_PIECE_BYTES])
         if not size:
             raise ValueError("a stored part is shorter than was noted")

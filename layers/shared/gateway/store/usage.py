@@ -1,7 +1,6 @@
 """Usage records: written once per request id, and never lost between three places."""
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from functools import cache
@@ -13,8 +12,6 @@ from gateway.store import aws
 
 # The replay command finds records that reached neither table nor queue by this name.
 LOST_RECORD = "usage_record_unwritten"
-# What is left of the 28 s that a request has on Lambda when its record is written early.
-_ORDINARY_SECONDS = 27.0
 
 
 class UsageStore:
@@ -24,38 +21,30 @@ class UsageStore:
         self.table = table
         self.queue_url = queue_url
 
-    def write(self, item: Mapping[str, Any], within: float = math.inf) -> None:
+    def write(self, item: Mapping[str, Any]) -> None:
         """Write a record unless one of that request is there already. Raises a StoreError."""
         pk, sk = usage.item_key(item)
         try:
             once = {"ConditionExpression": "attribute_not_exists(pk)"}
-            aws.put(self.table, {**item, "pk": pk, "sk": sk}, within=within, **once)
+            aws.put(self.table, {**item, "pk": pk, "sk": sk}, **once)
         except aws.StoreError as error:
             if not aws.is_condition_failure(error):
                 raise
 
-    def save(self, item: Mapping[str, Any], within: float = math.inf) -> None:
+    def save(self, item: Mapping[str, Any]) -> None:
         """Write the record to the table, else to the queue, else to the log; one of the three holds it when this
-        returns, `within` so many seconds if those are at least 1.5. Raises nothing."""
+        returns, before the deadline if that is at least 1.5 s away. Raises nothing."""
         try:
-            self.write(item, within)
+            self.write(item)
         except aws.StoreError as error:
             logger.warning("usage record goes to the queue", extra={"reason": type(error).__name__})
-            self._enqueue(item, within)
+            self._enqueue(item)
 
-    def _enqueue(self, item: Mapping[str, Any], within: float) -> None:
+    def _enqueue(self, item: Mapping[str, Any]) -> None:
         try:
-            aws.client_within("sqs", within).send_message(
-                QueueUrl=self.queue_url, MessageBody=json.dumps(item)
-            )
+            aws.client("sqs").send_message(QueueUrl=self.queue_url, MessageBody=json.dumps(item))
         except aws.StoreError:
             logger.error(LOST_RECORD, extra={"record": dict(item)})
-
-
-def prepare_writer() -> None:
-    """Make the client that writes an ordinary request's record on Lambda: its timeouts are not those of reads, so it
-    is another one, and the first caller should not wait for it."""
-    aws.client_within("dynamodb", _ORDINARY_SECONDS)
 
 
 @cache
