@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -44,7 +45,7 @@ class LocalRun:
         self.url = _url(self._gateway)
         self.aws_url = _url(self._aws)
         self.recogniser_url = _url(self._recogniser)
-        self.environment = _environment(self.aws_url)
+        self.environment = _environment(self.aws_url, self.url)
 
     def stop(self) -> None:
         """Makes `run` end; safe in a signal handler."""
@@ -156,13 +157,16 @@ def _url(listener: socket.socket) -> str:
     return f"http://{HOST}:{listener.getsockname()[1]}"
 
 
-def _environment(aws_url: str) -> dict[str, str]:
+def _environment(aws_url: str, url: str) -> dict[str, str]:
     """The shell's variables, without what could lead to a real AWS account or through a proxy."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {
         **DEFAULTS,
+        "PUBLIC_URL": url,
         **inherited,
         **CREDENTIALS,
+        # A new one a start: what this gateway calls by way of another one comes back with it and is refused.
+        "GATEWAY_ID": secrets.token_hex(16),
         "AWS_ENDPOINT_URL": aws_url,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

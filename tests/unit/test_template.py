@@ -97,3 +97,16 @@ def test_every_function_of_the_gateway_has_a_handler_where_the_template_says() -
 def test_every_variable_of_the_gateway_resolves_to_a_string() -> None:
     for function in Template(endpoint="http://127.0.0.1:1").functions().values():
         assert all(isinstance(value, str) for value in function.environment.values())
+
+
+def test_the_functions_know_the_public_url_and_an_id_of_this_deployment() -> None:
+    template = Template(parameters={"PublicUrl": "https://stt.example.com"})
+    for function in template.functions().values():
+        assert function.environment["PUBLIC_URL"] == "https://stt.example.com"
+        assert template.reference("AWS::StackId").endswith(f"/{function.environment['GATEWAY_ID']}")
+
+
+def test_the_transcribe_function_knows_how_many_calls_of_a_user_may_run_at_a_time() -> None:
+    assert Template().functions()["TranscribeFunction"].environment["MAX_IN_FLIGHT_PER_USER"] == "50"
+    none = Template(parameters={"MaxInFlightPerUser": "0"})
+    assert none.functions()["TranscribeFunction"].environment["MAX_IN_FLIGHT_PER_USER"] == "0"
