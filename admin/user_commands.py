@@ -33,18 +33,25 @@ def _limit_option(what: str) -> Any:
 
 
 @app.command("set")
-def set_user(
+def set_user(  # noqa: PLR0913 - each is an option
     user: User,
     preference: Annotated[
         Preference | None, typer.Option(help="Whose providers the user's requests go to.", show_default=False)
     ] = None,
     requests_per_minute: Annotated[str | None, _limit_option("Transcriptions a minute")] = None,
     audio_seconds_per_day: Annotated[str | None, _limit_option("Seconds of audio a day (UTC)")] = None,
+    changes_per_minute: Annotated[
+        str | None, _limit_option("Registrations, manifests and other changes of providers a minute")
+    ] = None,
     stack: Stack = None,
 ) -> None:
     """Set what is given, and keep the rest."""
-    if preference is None and requests_per_minute is None and audio_seconds_per_day is None:
-        fail("nothing to set: give --preference, --requests-per-minute or --audio-seconds-per-day")
+    given = (preference, requests_per_minute, audio_seconds_per_day, changes_per_minute)
+    if all(each is None for each in given):
+        fail(
+            "nothing to set: give --preference, --requests-per-minute, --audio-seconds-per-day or "
+            "--changes-per-minute"
+        )
     with refusals_in_words():
         store = key_store(stack)
         current, limits = store.user(user)
@@ -54,6 +61,7 @@ def set_user(
             Limits(
                 _limit(requests_per_minute, limits.requests_per_minute),
                 _limit(audio_seconds_per_day, limits.audio_seconds_per_day),
+                _limit(changes_per_minute, limits.changes_per_minute),
             ),
         )
         row = _row(user, *store.user(user))
@@ -83,6 +91,7 @@ def _row(user: str, preference: str, limits: Limits) -> dict[str, Any]:
         "preference": preference,
         "requests_per_minute": limits.requests_per_minute,
         "audio_seconds_per_day": limits.audio_seconds_per_day,
+        "changes_per_minute": limits.changes_per_minute,
     }
 
 

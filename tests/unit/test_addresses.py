@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.addresses import is_public, parse, refusal
+from gateway.addresses import is_public, own_hosts, parse, refusal
 
 PUBLIC = [
     "8.8.8.8",
@@ -247,3 +247,41 @@ def test_any_text_gets_a_reason_or_can_be_dialled(text: str, allow_private: bool
             assert base.host.isascii()
             assert base.path.isascii()
             assert not any(character.isspace() for character in base.host + base.path)
+
+
+OWN = own_hosts("https://stt.example.org", "gateway.example.org", "a1b2c3") | own_hosts(
+    "http://127.0.0.1:3000"
+)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://stt.example.org/v1",
+        "https://STT.Example.org.:443/v1",
+        "https://gateway.example.org",
+        "https://a1b2c3.execute-api.eu-central-1.amazonaws.com/prod/v1",
+        "https://a1b2c3.execute-api.cn-north-1.amazonaws.com.cn/prod",
+        "http://127.0.0.1:3000/v1",
+        "http://127.1:3000/v1",
+        "http://2130706433:3000/v1",
+        "http://localhost:3000/v1",
+        "http://[::1]:3000/v1",
+        "http://[0:0:0:0:0:0:0:1]:3000/v1",
+    ],
+)
+def test_a_url_that_leads_to_the_gateway_itself_is_refused_even_on_a_closed_network(url: str) -> None:
+    assert "this gateway itself" in (refusal(url, allow_private=True, own=OWN) or "")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://stt.example.org:8443/v1",
+        "https://other.example.org",
+        "https://b1b2c3.execute-api.eu-central-1.amazonaws.com/prod/v1",
+        "http://127.0.0.1:8000/v1",
+    ],
+)
+def test_another_port_or_name_beside_the_gateway_is_not_the_gateway(url: str) -> None:
+    assert refusal(url, allow_private=True, own=OWN) is None

@@ -1,8 +1,9 @@
 import json
 import wave
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -52,14 +53,20 @@ VERBOSE = ("response_format", "verbose_json")
 class World:
     """A gateway whose store and providers are fakes."""
 
-    def __init__(self, *deployments: Any, now: float = 0.0, **answers: Any) -> None:
+    def __init__(
+        self,
+        *deployments: Any,
+        now: float = 0.0,
+        settings: Mapping[str, Any] = MappingProxyType({}),
+        **answers: Any,
+    ) -> None:
         self.records: list[Record] = []
         self.client = FakeProviderClient(answers)
         self.clock = FakeClock()
         self.limits = FakeLimits()
         found = list(deployments) or [deployment(name, features=["timestamps"]) for name in answers]
         self.gateway = Gateway(
-            settings=SETTINGS,
+            settings=replace(SETTINGS, **settings),
             catalog=FakeCatalog(found),
             client=self.client,  # type: ignore[arg-type]
             open_upload=lambda caller: lambda file_id: (memoryview(wav()), "audio/wav"),
@@ -70,12 +77,14 @@ class World:
             clock=self.clock,
         )
 
-    def run(self, parts: Sequence[Part], caller: Caller = ALICE) -> Reply:
-        return transcription.run(Call(caller, "r1", 0.0, self.clock() + 30), lambda: parts, self.gateway)
+    def run(self, parts: Sequence[Part], caller: Caller = ALICE, **call: Any) -> Reply:
+        return transcription.run(
+            Call(caller, "r1", 0.0, self.clock() + 30, **call), lambda: parts, self.gateway
+        )
 
-    def fail(self, parts: Sequence[Part], caller: Caller = ALICE) -> GatewayError:
+    def fail(self, parts: Sequence[Part], caller: Caller = ALICE, **call: Any) -> GatewayError:
         with pytest.raises(GatewayError) as error:
-            self.run(parts, caller)
+            self.run(parts, caller, **call)
         return error.value
 
     @property
@@ -222,15 +231,17 @@ def test_a_form_that_cannot_be_read_is_recorded_too() -> None:
 
 def test_a_defect_is_recorded_as_ours() -> None:
     world = World(home=lambda _: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        world.run(form(MODEL))
+    error = world.fail(form(MODEL))
+    assert isinstance(error.__cause__, ZeroDivisionError)
+    # The SDKs would send the audio twice more.
+    assert (error.status, error.headers["x-should-retry"]) == (500, "false")
     assert (world.record.error_type, world.record.http_status) == ("api_error", 500)
 
 
 def test_a_record_is_kept_before_the_caller_gets_the_answer() -> None:
     world = World(home=answer({"text": "hi"}))
 
-    def lose(_: Record, __: float) -> None:
+    def lose(_: Record) -> None:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -322,7 +333,126 @@ def test_seconds_that_only_the_provider_knows_are_taken_from_the_quota_afterward
     assert isinstance(world.fail(form(MODEL, file=b"?" * 9), caller=caller), RateLimited)
 
 
+def test_audio_of_unknown_length_reserves_an_estimate_by_its_size_until_it_is_known() -> None:
+    taken: list[int] = []
+
+    def reply(_: Any) -> Any:
+        taken.append(world.limits.seconds["alice", 0])
+        return answer({"text": "hi", "duration": 3})
+
+    world = World(home=reply)
+    caller = replace(LIMITED, limits=Limits(None, 100))
+    world.run(form(MODEL, file=b"?" * 40_001), caller=caller)
+    assert taken == [11]  # at 32 kbit/s
+    assert world.limits.seconds == {("alice", 0): 3}
+
+
+def test_audio_of_unknown_length_is_not_refused_for_a_guess_over_the_whole_quota() -> None:
+    world = World(home=answer({"text": "hi", "duration": 3}))
+    world.run(form(MODEL, file=b"?" * 400_000), caller=replace(LIMITED, limits=Limits(None, 5)))
+    assert world.limits.seconds == {("alice", 0): 3}
+
+
 def test_a_model_that_nobody_serves_costs_no_seconds() -> None:
     world = World(home=answer({"text": "hi"}))
     assert isinstance(world.fail(form(("model", "unknown")), caller=LIMITED), NoProvider)
     assert world.limits.seconds == {}
+
+
+# --- loops
+
+THIS, OTHER = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
+HERE = {"gateway_id": THIS}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"via": THIS},
+        {"via": f"{OTHER}, {THIS.upper()}"},
+        {"proxies": f"1.1 nginx, 1.1 {THIS}"},
+        {"proxies": f"1.1 {THIS}:443 (gateway)"},
+    ],
+)
+def test_a_request_that_this_gateway_sent_is_refused_and_recorded_without_asking_anybody(
+    sent: dict[str, str],
+) -> None:
+    world = World(home=answer({"text": "hi"}), settings=HERE)
+    error = world.fail([], **sent)
+    assert (error.status, error.type, error.code) == (508, "upstream_error", "loop_detected")
+    assert error.headers == {"x-should-retry": "false"}
+    assert world.client.requests == []
+    assert (world.record.http_status, world.record.billed_seconds) == (508, 0)
+
+
+@pytest.mark.parametrize("sent", [{"proxies": "1.1 nginx, 2 cdn.example (CloudFront)"}, {"via": OTHER}])
+def test_the_via_of_other_proxies_and_gateways_passes(sent: dict[str, str]) -> None:
+    World(home=answer({"text": "hi"}), settings=HERE).run(form(MODEL), **sent)
+
+
+def test_a_provider_is_told_every_gateway_that_the_request_went_through() -> None:
+    world = World(home=answer({"text": "hi"}), settings=HERE)
+    world.run(form(MODEL), via=f"{OTHER}, a line\r\nx-injected: 1")
+    assert world.client.requests[0]["via"] == (OTHER, THIS)
+
+
+def test_a_request_that_went_through_too_many_gateways_is_refused() -> None:
+    others = ", ".join(f"{number:032x}" for number in range(8))
+    error = World(home=answer({"text": "hi"}), settings=HERE).fail(form(MODEL), via=others)
+    assert error.code == "loop_detected"
+
+
+def test_a_deployment_at_the_gateways_own_host_is_not_asked() -> None:
+    world = World(home=answer({"text": "hi"}))
+    error = world.fail(form(MODEL), own_hosts=frozenset(["home.example:443"]))
+    assert isinstance(error, NoProvider)
+
+
+# --- in flight
+
+
+def test_a_user_has_at_most_so_many_transcriptions_in_flight() -> None:
+    refusals: list[GatewayError] = []
+
+    def reply(_: Any) -> Any:
+        if len(world.client.requests) < 5:
+            try:
+                world.run(form(MODEL))
+            except GatewayError as error:
+                refusals.append(error)
+        return answer({"text": "hi"})
+
+    world = World(home=reply, settings={"max_in_flight_per_user": 3})
+    world.run(form(MODEL))
+    assert len(world.client.requests) == 3
+    (error,) = refusals
+    assert (error.status, error.code, error.headers["retry-after"]) == (429, "rate_limit_exceeded", "1")
+    # All have ended, and every place is free again.
+    assert world.limits.leases == {("alice", "requests"): []}
+    world.run(form(MODEL))
+
+
+def test_no_bound_on_what_is_in_flight_costs_an_unlimited_user_no_counter() -> None:
+    world = World(home=answer({"text": "hi"}), settings={"max_in_flight_per_user": 0})
+    world.run(form(MODEL))
+    assert world.limits.leases == {}
+
+
+def test_a_place_is_given_back_when_a_request_fails() -> None:
+    world = World(home=ProviderFailure("connect", ""))
+    world.fail(form(MODEL))
+    assert world.limits.leases == {("alice", "requests"): []}
+
+
+def test_the_record_is_kept_before_limits_are_waited_for() -> None:
+    done: list[str] = []
+
+    class Slow(FakeLimits):
+        def release(self, user_id: str, counter: str, lease: str) -> Any:
+            done.append("begun")
+            return lambda: done.append("given back")
+
+    world = World(home=answer({"text": "hi"}))
+    gateway = replace(world.gateway, limits=Slow(), save=lambda _: done.append("kept"))
+    transcription.run(Call(ALICE, "r1", 0.0, world.clock() + 30), lambda: form(MODEL), gateway)
+    assert done == ["begun", "kept", "given back"]

@@ -75,7 +75,7 @@ def own_hosts(public_url: str | None, domain_name: str = "", api_id: str = "") -
 
 def is_own(base: BaseUrl, own: frozenset[str]) -> bool:
     """Whether a base URL leads to the gateway itself; `own` is what `own_hosts` returned."""
-    if f"{base.host}:{base.port}" in own:
+    if f"{base.address or base.host}:{base.port}" in own:
         return True
     return any(each.endswith(".") and base.host.startswith(each) for each in own)
 

@@ -1,6 +1,5 @@
 """Every error a caller can see, with the type, status and code that the contract gives it."""
 
-import copy
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -33,8 +32,8 @@ class GatewayError(Exception):
 
     def with_headers(self, headers: Mapping[str, str]) -> Self:
         """The same error, answered with these headers too."""
-        answered = copy.copy(self)
-        answered.headers = {**self.headers, **headers}
+        answered = type(self).__new__(type(self), *self.args)
+        answered.__dict__ |= self.__dict__ | {"headers": {**self.headers, **headers}}
         return answered
 
     def envelope(self) -> dict[str, Any]:
