@@ -33,7 +33,7 @@ def _limit_option(what: str) -> Any:
 
 
 @app.command("set")
-def set_user(  # noqa: PLR0913 - each is an option
+def set_user(  # noqa: PLR0913, PLR0917 - each is an option
     user: User,
     preference: Annotated[
         Preference | None, typer.Option(help="Whose providers the user's requests go to.", show_default=False)

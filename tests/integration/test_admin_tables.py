@@ -97,6 +97,7 @@ def test_a_user_has_the_defaults_until_something_is_set():
         "preference": "any",
         "requests_per_minute": None,
         "audio_seconds_per_day": None,
+        "changes_per_minute": 30,
     }
 
 

@@ -171,7 +171,9 @@ def send(*fields: tuple[str, str]) -> tuple[int, dict[str, Any], dict[str, str],
     answer = transcribe.handler(event, Context())
     took = time.monotonic() - started
     (record,) = [
-        each for each in aws.query(usage_store().table, "user#alice") if each["request_id"] == request_id
+        each
+        for each in aws.query(usage_store().table, "user#alice")
+        if each["api_gateway_request_id"] == request_id
     ]
     headers = {name: values[0] for name, values in answer["multiValueHeaders"].items()}
     return answer["statusCode"], json.loads(answer["body"]), headers, record, took

@@ -114,7 +114,8 @@ def is_condition_failure(error: Exception) -> bool:
 
 def item_of(error: Exception) -> Mapping[str, Any]:
     """The typed item that a condition did not hold for, where the call asked for it; empty when there is none."""
-    return error.response.get("Item", {}) if isinstance(error, ClientError) else {}
+    found: Mapping[str, Any] = error.response.get("Item", {}) if isinstance(error, ClientError) else {}  # type: ignore[assignment]
+    return found
 
 
 def cancelled_by_condition(error: Exception) -> bool:

@@ -123,7 +123,8 @@ class LimitStore:
 
         def wait() -> None:
             try:
-                under_way.result(max(0.0, deadline.left()))
+                left = deadline.left()
+                under_way.result(max(0.0, left) if left < math.inf else None)
             except (*aws.StoreError, TimeoutError) as error:
                 logger.warning(failure, extra={"reason": type(error).__name__})
 
