@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.http import EXPOSED
+from gateway.keys import Caller, Limits
 from gateway.operators import Operator
 from gateway.settings import CatalogSettings
 from gateway.store import aws
@@ -176,3 +177,20 @@ def test_a_page_is_served_with_a_strict_policy_and_an_etag_that_spares_the_secon
 def test_only_files_of_the_playground_are_served(asset: str) -> None:
     changes = {"path": f"/playground/{asset}", "pathParameters": {"asset": asset}}
     assert invoke("site_playground", **changes)["statusCode"] in (404, 307, 308)
+
+
+def test_an_operator_makes_thirty_changes_a_minute_and_beats_as_often_as_it_likes() -> None:
+    names = ("agents_register", "agents_manifest", "agents_register")
+    answers = [invoke(names[number % 3]) for number in range(31)]
+    assert [each["statusCode"] for each in answers] == [200] * 30 + [429]
+    assert error_of(answers[-1]) == (429, "rate_limit_error")
+    headers = {name: values[0] for name, values in answers[-1]["multiValueHeaders"].items()}
+    assert (headers["x-ratelimit-limit-requests"], headers["retry-after"]) == ("30", "2")
+    assert {invoke("agents_heartbeat")["statusCode"] for _ in range(40)} == {200}
+
+
+def test_a_user_whose_changes_have_no_limit_may_make_any_number() -> None:
+    free = Caller("alice", "key_1", limits=Limits(changes_per_minute=None)).to_context()
+    context = event("agents_register")["requestContext"] | {"authorizer": free}
+    statuses = {invoke("agents_register", requestContext=context)["statusCode"] for _ in range(40)}
+    assert statuses == {200}

@@ -29,3 +29,22 @@ def test_only_true_lifts_a_rule(text: str, on: bool) -> None:
 def test_a_number_that_is_none_fails_at_the_start_and_names_the_variable(text: str) -> None:
     with pytest.raises(ValueError, match="MAX_ATTEMPTS"):
         TranscribeSettings.read({"MAX_ATTEMPTS": text})
+
+
+def test_own_hosts_come_from_the_public_url_and_the_domain_name() -> None:
+    env = {"PUBLIC_URL": "https://stt.example.com/", "DOMAIN_NAME": "Gateway.example.org"}
+    settings = CatalogSettings.read(env)
+    assert settings.own_hosts == {"stt.example.com:443", "gateway.example.org:443"}
+    assert settings.reached_at(frozenset(["a:443"])).own_hosts == settings.own_hosts | {"a:443"}
+
+
+def test_a_public_url_that_is_none_fails_at_the_start_and_names_the_variable() -> None:
+    with pytest.raises(ValueError, match="PUBLIC_URL"):
+        CatalogSettings.read({"PUBLIC_URL": "stt.example.com"})
+
+
+def test_the_id_of_this_deployment_is_the_one_that_was_set_or_one_of_this_process() -> None:
+    assert TranscribeSettings.read({"GATEWAY_ID": "51AF3DC0-DA77-11E4-872E-1234567DB123"}).gateway_id == (
+        "51af3dc0-da77-11e4-872e-1234567db123"
+    )
+    assert len(TranscribeSettings.read({}).gateway_id) == 32

@@ -38,6 +38,12 @@ def _url(env: Mapping[str, str], name: str) -> str | None:
     return text
 
 
+@cache
+def _process_id() -> str:
+    """Stands for a GATEWAY_ID that nobody set: it recognises the loops of this process alone."""
+    return secrets.token_hex(16)
+
+
 @dataclass(frozen=True, slots=True)
 class CatalogSettings:
     """When a deployment counts as online and dialable."""
@@ -87,7 +93,7 @@ class TranscribeSettings:
             usage_retention_days=int(_number(env, "USAGE_RETENTION_DAYS", 400, least=1)),
             provider_ca_bundle=env.get("PROVIDER_CA_BUNDLE") or None,
             max_in_flight_per_user=int(_number(env, "MAX_IN_FLIGHT_PER_USER", 50)),
-            gateway_id=env.get("GATEWAY_ID", "").strip().lower() or secrets.token_hex(16),
+            gateway_id=env.get("GATEWAY_ID", "").strip().lower() or _process_id(),
         )
 
 
