@@ -6,9 +6,10 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 
 from gateway import catalog
-from gateway.deployments import slug_of, usable
+from gateway.deployments import Deployment, slug_of, usable
 from gateway.errors import NotFound
 from gateway.http import caller_of, json_response, new_app, path_parameter, resolve
+from gateway.keys import Caller
 from gateway.lifecycle import prepare
 from gateway.settings import catalog_settings
 from gateway.store import aws
@@ -27,14 +28,22 @@ def list_models() -> "Response[str]":
 @app.get("/v1/models/.+")
 def retrieve_model() -> "Response[str]":
     event = app.current_event.raw_event
-    caller, model = caller_of(event), path_parameter(event, "id")
-    candidates = catalog_store().deployments(model, caller.user_id)
-    pool = catalog.pool_of(slug_of(model), usable(candidates, caller, catalog_settings(), time.time()))
+    caller, asked = caller_of(event), slug_of(path_parameter(event, "id"))
+    pool = catalog.pool_of(asked, _online(asked, caller))
+    slug = pool[0].model.slug if pool else asked
+    if slug != asked:  # a served id: the entry is the model's, which may be served under other ids as well
+        pool = _online(slug, caller)
+    pool = [each for each in pool if each.model.slug == slug]
     if not pool:
         raise NotFound(
             "No such model is online for this key: GET /v1/models lists those that are.", param="model"
         )
     return json_response(catalog.model_entry(pool))
+
+
+def _online(model: str, caller: Caller) -> list[Deployment]:
+    candidates = catalog_store().deployments(model, caller.user_id)
+    return usable(candidates, caller, catalog_settings(), time.time())
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
