@@ -194,7 +194,14 @@ def test_a_plain_request_says_nothing_about_timings() -> None:
 
 @pytest.mark.parametrize(
     "reply",
-    [answer({}, 500), answer({}, 403), answer({}, 413), answer([]), answer({}), ProviderFailure("timeout", "")],
+    [
+        answer({}, 500),
+        answer({}, 403),
+        answer({}, 413),
+        answer([]),
+        answer({}),
+        ProviderFailure("timeout", ""),
+    ],
 )
 def test_what_a_request_may_have_caused_is_held_against_a_deployment_for_its_caller_alone(reply: Any) -> None:
     health, one = Health(), deployment("one")

@@ -32,7 +32,9 @@ def cooled(*deployments: Deployment, at: float = 0.0) -> Health:
     return health
 
 
-def services(count: int, provider: str = "farm", owner: str = "mallory", **changes: object) -> list[Deployment]:
+def services(
+    count: int, provider: str = "farm", owner: str = "mallory", **changes: object
+) -> list[Deployment]:
     return [deployment(provider, owner=owner, service=f"s{n}", **changes) for n in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""What a warm process has learnt of deployments: which are cooling down, which give no timings, and how fast each is."""
+"""What a warm process has learnt of deployments: which cool down, which give no timings, and how fast each is."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,17 +15,18 @@ UNTIMED_SECONDS = 600.0
 MAX_UNTIMED = 3
 # Without experience, a deployment is expected to take half as long as the audio.
 DEFAULT_PACE = 0.5
-# An attempt may last twice what is expected. More would let a deployment of many others earn a request's whole
-# time with slow answers, and then keep it.
+# An attempt may last twice what is expected. Without a bound, slow answers would earn a deployment the whole time of
+# a later request, and if it then hangs nothing is left for the next.
 MAX_PACE = 1.0
-# Of a short clip, most of the time is not spent on its seconds.
+# A shorter clip counts as this long: most of its time is overhead.
 _SHORT_SECONDS = 5.0
 _NEWEST_WEIGHT = 0.3
 _MAX_ENTRIES = 8192
 _MAX_UNTIMED_KEPT = 16
 
 Key = tuple[str, ...]
-_Name, _Value = TypeVar("_Name"), TypeVar("_Value")
+_Name = TypeVar("_Name")
+_Value = TypeVar("_Value")
 
 
 @dataclass(slots=True)
@@ -58,8 +59,8 @@ class Health:
         that fails too, the next cooling is twice as long, up to 120 s.
 
         `suspect` is the caller, where the request may be what failed: such failures cool the deployment for that
-        caller, and for everybody only when three callers agree. Else broken audio would take all deployments from
-        the others, and leave them to whoever sent it.
+        caller, and for everybody only when three callers agree. Otherwise one caller could cool everybody's
+        deployments with broken audio.
         """
         for scope in _scopes(deployment):
             self._count(scope, None, now, suspect)
@@ -83,8 +84,8 @@ class Health:
         return self._paces.get(deployment.key, DEFAULT_PACE) * (audio_seconds or 0.0)
 
     def missed_timings(self, deployment: Deployment, now: float) -> None:
-        """It declares timings and gave none: for ten minutes that declaration does not count. Three such
-        deployments of one owner speak for all that this owner has of the model."""
+        """It declares timings and gave none: for ten minutes that declaration does not count. After three such
+        deployments of one owner, none of this owner's declarations for the model count."""
         for name in deployment.names:
             untimed = self._untimed.get((deployment.owner, name), {})
             untimed = {key: until for key, until in untimed.items() if now < until}
@@ -97,7 +98,7 @@ class Health:
             self._untimed.get((deployment.owner, name), {}).pop(deployment.key, None)
 
     def has_timings(self, deployment: Deployment, now: float) -> bool:
-        """Whether nothing speaks against the timings that it declares."""
+        """Whether the timings that it declares are to be believed."""
         for name in deployment.names:
             untimed = self._untimed.get((deployment.owner, name), {})
             if now < untimed.get(deployment.key, 0.0):
@@ -129,9 +130,7 @@ def _scopes(deployment: Deployment) -> Iterator[Key]:
         yield (*deployment.provider_key, name)
 
 
-def _keep(
-    table: dict[_Name, _Value], name: _Name, value: _Value, *, limit: int = _MAX_ENTRIES
-) -> None:
+def _keep(table: dict[_Name, _Value], name: _Name, value: _Value, *, limit: int = _MAX_ENTRIES) -> None:
     """As the newest of at most `limit`."""
     table.pop(name, None)
     if len(table) >= limit:
