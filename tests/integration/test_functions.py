@@ -14,6 +14,7 @@ from gateway.keys import Caller, Limits
 from gateway.operators import Operator
 from gateway.settings import CatalogSettings
 from gateway.store import aws
+from gateway.store.catalog import catalog_store
 from gateway.store.credentials import credential_store
 from gateway.store.keys import key_store
 from gateway.store.providers import provider_store
@@ -58,8 +59,8 @@ def error_of(answer: dict[str, Any]) -> tuple[int, str]:
     return answer["statusCode"], body["error"]["type"]
 
 
-def publish(access: str = "authenticated") -> None:
-    url, models = "https://asr.example/v1", [{"id": "pocketsphinx/en-us"}]
+def publish(access: str = "authenticated", owner: str = "carol", **changes: str) -> None:
+    url, models = "https://asr.example/v1", [{"id": "pocketsphinx/en-us"} | changes]
     service = {
         "name": "asr",
         "type": "stt",
@@ -70,7 +71,7 @@ def publish(access: str = "authenticated") -> None:
     }
     parsed = {"schema_version": 1, "agent": {"name": "home"}, "hosts": [{"id": "h", "services": [service]}]}
     settings = CatalogSettings(provider_online_seconds=120, allow_private=False)
-    Operator("carol", provider_store(), credential_store(), settings, time.time()).upload_manifest(
+    Operator(owner, provider_store(), credential_store(), settings, time.time()).upload_manifest(
         {"parsed": parsed}
     )
 
@@ -112,6 +113,23 @@ def test_a_model_is_retrieved_by_an_id_with_a_slash_raw_or_encoded() -> None:
         changes = {"path": f"/v1/models/{sent}", "pathParameters": {"id": sent}}
         answer = invoke("models_retrieve", **changes)
         assert json.loads(answer["body"])["id"] == "pocketsphinx/en-us"
+
+
+def test_a_name_that_is_a_slug_and_a_served_id_is_retrieved_as_it_is_listed() -> None:
+    for owner in ("carol", "dave"):
+        publish(owner=owner, id="whisper-1", hf="openai/whisper-large-v3")
+    publish(owner="erin", id="large", hf="openai/whisper-large-v3")
+    listed = {each["id"]: each for each in json.loads(invoke("models_list")["body"])["data"]}
+    assert listed["openai/whisper-large-v3"]["providers"] == 3
+
+    changes = {"path": "/v1/models/whisper-1", "pathParameters": {"id": "whisper-1"}}
+    assert json.loads(invoke("models_retrieve", **changes)["body"]) == listed["openai/whisper-large-v3"]
+
+    publish(owner="mallory", id="whisper-1")
+    catalog_store().forget()
+    listed = {each["id"]: each for each in json.loads(invoke("models_list")["body"])["data"]}
+    assert json.loads(invoke("models_retrieve", **changes)["body"]) == listed["whisper-1"]
+    assert listed["openai/whisper-large-v3"]["providers"] == 3
 
 
 def test_a_model_that_only_its_owner_may_use_is_neither_listed_nor_found() -> None:

@@ -202,6 +202,15 @@ def test_a_random_hundred_stand_for_more_candidates() -> None:
     assert len(set(drawn)) > 1
 
 
+def test_one_owners_many_services_push_nobody_out_of_the_hundred() -> None:
+    publish(*(service(f"s{n}", ["m"], access="authenticated") for n in range(100)), owner="mallory")
+    for number in range(10):
+        publish(service("asr", ["m"], access="authenticated"), owner=f"user{number}")
+    for _ in range(3):
+        drawn = {each.owner for each in found("m", "carol")}
+        assert drawn == {"mallory", *(f"user{n}" for n in range(10))}
+
+
 def test_a_callers_own_deployment_is_never_lost_in_the_crowd() -> None:
     publish(*(service(f"s{n}", ["m"], access="authenticated") for n in range(100)), owner="bob")
     publish(service("mine", ["m"]))

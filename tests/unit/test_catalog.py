@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from gateway import catalog
-from gateway.deployments import provider_id
+from gateway.deployments import Deployment, provider_id
 from tests.fakes import deployment
 
 
@@ -42,6 +42,23 @@ def test_a_served_id_finds_the_model_it_serves() -> None:
     assert catalog.pool_of("served/m", []) == []
 
 
-def test_a_slug_outranks_a_served_id_of_the_same_name() -> None:
-    alias = replace(deployment("two"), model=replace(deployment().model, slug="other", served_id="m"))
-    assert catalog.pool_of("m", [alias, deployment("one")]) == [deployment("one")]
+def named(slug: str, served_id: str, provider: str, owner: str = "alice") -> Deployment:
+    made = deployment(provider, owner=owner)
+    return replace(made, model=replace(made.model, slug=slug, served_id=served_id))
+
+
+def test_publishing_a_name_as_a_slug_joins_those_who_serve_it_as_an_id() -> None:
+    honest = [named("openai/whisper-large-v3", "whisper-1", f"p{n}", f"user{n}") for n in range(3)]
+    late = named("whisper-1", "whisper-1", "late", "mallory")
+    pool = catalog.pool_of("whisper-1", [*honest, late])
+    assert sorted(each.provider for each in pool) == ["late", "p0", "p1", "p2"]
+    assert pool[0] == late
+
+
+def test_a_served_id_names_the_model_that_most_owners_serve_under_it() -> None:
+    farm = [named("aaa", "whisper-1", f"farm{n}", "mallory") for n in range(20)]
+    honest = [named("openai/whisper-large-v3", "whisper-1", f"p{n}", f"user{n}") for n in range(2)]
+    pool = catalog.pool_of("whisper-1", [*farm, *honest])
+    assert len(pool) == 22
+    assert pool[:2] == honest
+    assert catalog.pool_of("whisper-1", [farm[0], honest[0]])[0] == farm[0]

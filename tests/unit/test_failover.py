@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from gateway import routing
 from gateway.audio import Audio
 from gateway.deployments import CredentialUnavailableError
 from gateway.errors import UpstreamError
@@ -9,7 +10,7 @@ from gateway.failover import Failover, Success
 from gateway.health import Health
 from gateway.provider_client import ProviderFailure
 from gateway.transcription_request import AudioFile, TranscriptionRequest
-from tests.fakes import FakeClock, FakeProviderClient, answer, deployment
+from tests.fakes import ALICE, FakeClock, FakeProviderClient, answer, deployment
 
 FILE = AudioFile(memoryview(b"audio"), Audio("wav", "pcm", 10.0, True), "wav", "audio/wav")
 PLAIN = TranscriptionRequest(FILE, "m")
@@ -23,11 +24,22 @@ class Run:
     """One failover over providers that answer as told, in the order given."""
 
     def __init__(
-        self, request: TranscriptionRequest = PLAIN, health: Health | None = None, **answers: Any
+        self,
+        request: TranscriptionRequest = PLAIN,
+        health: Health | None = None,
+        caller: str | None = None,
+        **answers: Any,
     ) -> None:
         self.clock = FakeClock()
         self.client = FakeProviderClient(answers)
-        self.failover = Failover(self.client, health or Health(), lambda _: None, 3, self.clock)  # type: ignore[arg-type]
+        self.failover = Failover(
+            self.client,  # type: ignore[arg-type]
+            health or Health(),
+            lambda _: None,
+            3,
+            self.clock,
+            caller,
+        )
         self.request = request
         self.order = [deployment(name, features=["timestamps"]) for name in answers]
 
@@ -89,6 +101,21 @@ def test_a_refused_request_gets_one_second_opinion_and_no_third() -> None:
     assert run.client.asked == ["one", "two"]
 
 
+def test_one_owner_alone_cannot_end_a_request_by_refusing_it() -> None:
+    refusal = answer({"error": "no"}, 400)
+    run = Run(one=refusal, two=refusal, three=GOOD)
+    run.order[2] = deployment("three", owner="bob")
+    assert run.succeed().deployment.owner == "bob"
+
+
+def test_refusals_of_two_owners_stand() -> None:
+    refusal = answer({}, 400)
+    run = Run(one=refusal, two=refusal, three=GOOD)
+    run.order = [deployment("one"), deployment("two", owner="bob"), deployment("three", owner="carol")]
+    run.fail()
+    assert run.client.asked == ["one", "two"]
+
+
 @pytest.mark.parametrize("status", [400, 415, 422])
 def test_a_refusal_that_only_one_deployment_holds_is_overcome(status: int) -> None:
     assert Run(one=answer({}, status), two=GOOD).succeed().deployment.provider == "two"
@@ -98,7 +125,7 @@ def test_a_refusal_says_nothing_about_the_deployments_health() -> None:
     health = Health()
     for _ in range(3):
         Run(health=health, one=answer({}, 400)).fail()
-    assert health.cooling_until(deployment("one").key, 1000) is None
+    assert health.cooling_until(deployment("one"), 1000) is None
 
 
 def test_a_refused_verbose_request_is_asked_once_more_for_json_of_the_same_deployment() -> None:
@@ -121,6 +148,89 @@ def test_timings_that_were_declared_but_did_not_come_are_a_downgrade() -> None:
     assert Run(VERBOSE, one=GOOD).succeed().downgraded is True
 
 
+UNTIMED = [
+    GOOD,
+    answer({"text": "hi", "words": [], "segments": []}),
+    [answer({}, 400), GOOD],
+    [answer({}, 400), TIMED],
+]
+
+
+@pytest.mark.parametrize("reply", UNTIMED)
+def test_a_declared_deployment_that_gives_no_timings_is_not_believed_for_ten_minutes(reply: Any) -> None:
+    health, one = Health(), deployment("one")
+    Run(VERBOSE, health, one=list(reply) if isinstance(reply, list) else reply).succeed()
+    assert not health.has_timings(one, 1599)
+    assert health.has_timings(one, 1600)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        answer({"text": " "}),
+        answer({"text": "hi", "words": [{"word": "hi", "start": 0, "end": 99}]}),
+        [answer({}, 400), answer({}, 400)],
+        [answer({}, 400), answer({}, 500)],
+    ],
+)
+def test_silence_impossible_timings_and_refused_audio_say_nothing_about_timings(reply: Any) -> None:
+    health = Health()
+    Run(VERBOSE, health, one=reply, two=TIMED).succeed()
+    assert health.has_timings(deployment("one"), 1000)
+
+
+def test_a_deployment_that_is_not_believed_is_still_asked_for_timings_and_redeems_itself() -> None:
+    health, one = Health(), deployment("one")
+    health.missed_timings(one, 1000)
+    assert Run(VERBOSE, health, one=TIMED).succeed().downgraded is False
+    assert health.has_timings(one, 1000)
+
+
+def test_a_plain_request_says_nothing_about_timings() -> None:
+    health = Health()
+    Run(PLAIN, health, one=GOOD).succeed()
+    assert health.has_timings(deployment("one"), 1000)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        answer({}, 500),
+        answer({}, 403),
+        answer({}, 413),
+        answer([]),
+        answer({}),
+        ProviderFailure("timeout", ""),
+    ],
+)
+def test_what_a_request_may_have_caused_is_held_against_a_deployment_for_its_caller_alone(reply: Any) -> None:
+    health, one = Health(), deployment("one")
+    for _ in range(10):
+        Run(PLAIN, health, "mallory", one=reply, two=GOOD).succeed()
+    assert health.cooling_until(one, 1000, "mallory") is not None
+    assert health.cooling_until(one, 1000, "alice") is None
+
+
+@pytest.mark.parametrize("reply", [DOWN, ProviderFailure("dns", ""), answer({}, 429), answer({}, 503)])
+def test_what_no_request_can_cause_cools_a_deployment_for_everybody(reply: Any) -> None:
+    health, one = Health(), deployment("one")
+    for _ in range(3):
+        Run(PLAIN, health, "mallory", one=reply, two=GOOD).succeed()
+    assert health.cooling_until(one, 1000, "alice") == 1015
+
+
+def test_a_hundred_services_of_a_dead_server_cost_three_failures() -> None:
+    health, failures = Health(), 0
+    farm = [deployment("dead", owner="mallory", service=f"s{n}") for n in range(100)]
+    home = deployment("home", owner="carol")
+    for _ in range(100):
+        run = Run(PLAIN, health, "alice", dead=DOWN, home=GOOD)
+        run.order = routing.order([*farm, home], ALICE, health, 1000, verbose=False)
+        assert run.succeed().deployment == home
+        failures += run.client.asked.count("dead")
+    assert failures == 3
+
+
 def test_a_deployment_without_timestamps_is_asked_for_json() -> None:
     run = Run(VERBOSE, one=TIMED)
     run.order = [deployment("one")]
@@ -134,6 +244,22 @@ def test_when_all_were_merely_busy_the_caller_learns_when_to_come_back() -> None
     assert "x-should-retry" not in error.headers
 
 
+def test_a_long_wait_that_one_provider_names_does_not_hide_that_another_is_merely_busy() -> None:
+    error = Run(one=answer({}, 429, retry_after=120), two=answer({}, 503)).fail()
+    assert error.headers["retry-after"] == "5"
+    error = Run(one=answer({}, 429, retry_after=120), two=answer({}, 429, retry_after=1)).fail()
+    assert error.headers["retry-after"] == "1"
+
+
+def test_a_loop_behind_one_provider_is_that_providers_failure() -> None:
+    health = Health()
+    for _ in range(3):
+        run = Run(health=health, caller="alice", one=answer({}, 508), two=GOOD)
+        run.succeed()
+        assert run.outcomes == ["server_error", "ok"]
+    assert health.cooling_until(deployment("one"), 1000, "alice") == 1015
+
+
 def test_when_one_failed_for_good_trying_again_is_no_help() -> None:
     error = Run(one=answer({}, 429, retry_after=7), two=DOWN).fail()
     assert error.headers["x-should-retry"] == "false"
@@ -143,7 +269,7 @@ def test_when_one_failed_for_good_trying_again_is_no_help() -> None:
 def test_busy_and_cooling_together_are_worth_another_try() -> None:
     health = Health()
     for _ in range(3):
-        health.failed(deployment("two").key, 1000)
+        health.failed(deployment("two"), 1000)
     error = Run(health=health, one=answer({}, 429, retry_after=7), two=DOWN).fail()
     assert error.headers["retry-after"] == "7"
     assert "x-should-retry" not in error.headers
@@ -152,7 +278,7 @@ def test_busy_and_cooling_together_are_worth_another_try() -> None:
 def test_when_all_are_cooling_down_trying_again_may_help() -> None:
     health = Health()
     for _ in range(3):
-        health.failed(deployment("one").key, 1000)
+        health.failed(deployment("one"), 1000)
     error = Run(health=health, one=DOWN).fail()
     assert error.headers["retry-after"] == "15"
 

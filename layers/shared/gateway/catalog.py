@@ -43,7 +43,15 @@ def model_entry(pool: list[Deployment]) -> dict[str, Any]:
 
 
 def pool_of(asked: str, deployments: Iterable[Deployment]) -> list[Deployment]:
-    """The deployments of one model: the slug that was asked, else the first model served under that id."""
+    """All that answer to the asked name, by slug or by served id alike; those of the model that it names come first.
+
+    That is the slug itself, else the slug that most owners serve under this id, the first of them by name. Whoever
+    publishes a name as a slug joins those who serve it as an id, and does not take their calls.
+    """
     pool = list(deployments)
-    slug = asked if any(each.model.slug == asked for each in pool) else min(callable_models(pool), default="")
-    return [each for each in pool if each.model.slug == slug]
+    # By owners, not by deployments: a name must not change because somebody declares many services.
+    owners: dict[str, set[str]] = {}
+    for each in pool:
+        owners.setdefault(each.model.slug, set()).add(each.owner)
+    first = min(owners, key=lambda slug: (slug != asked, -len(owners[slug]), slug), default="")
+    return sorted(pool, key=lambda each: each.model.slug != first)

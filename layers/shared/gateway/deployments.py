@@ -74,6 +74,11 @@ class Deployment:
         return self.owner, self.provider, self.service, self.model.served_id
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What callers may ask for: its slug, and the id that it is served under."""
+        return tuple(dict.fromkeys((self.model.slug, slug_of(self.model.served_id))))
+
+    @property
     def has_timestamps(self) -> bool:
         """Whether the service or the model declares word and segment timings."""
         return TIMESTAMPS in self.model.features

@@ -15,7 +15,7 @@ from gateway.transcription_request import TranscriptionRequest
 from gateway.usage import Attempt
 
 OK, BUSY, REFUSED, REFUSED_VERBOSE = "ok", "busy", "refused", "refused_verbose"
-# A refusal is about the request: one more opinion is heard, then it stands.
+# A refusal is about the request: one more opinion is heard, another owner's if there is one, then it stands.
 _MOST_REFUSALS = 2
 _REFUSALS = (400, 415, 422)
 _STATUS_OUTCOMES = {
@@ -27,6 +27,9 @@ _STATUS_OUTCOMES = {
     429: BUSY,
     503: BUSY,
 }
+# What no request can bring about. Anything else may be the request's fault, and counts against a deployment for its
+# caller, for everybody only when several callers agree.
+_BLAMELESS = {"connect", "dns", "tls", "address_refused", "credential", BUSY}
 _DEFAULT_RETRY_SECONDS = 5.0
 _MOST_RETRY_SECONDS = 120.0
 
@@ -44,13 +47,18 @@ class Success:
 
 @dataclass(slots=True)
 class Failover:
-    """One request's way through the deployments. Moments are seconds on the monotonic `clock`."""
+    """One request's way through the deployments. Moments are seconds on the monotonic `clock`.
+
+    `caller` is the user whose request it is: what the request itself may have caused is held against a deployment
+    for this user. Without one, it is for everybody.
+    """
 
     client: ProviderClient
     health: Health
     decrypt: Decrypt
     max_attempts: int
     clock: Callable[[], float] = time.monotonic
+    caller: str | None = None
     attempts: list[Attempt] = field(default_factory=list)
     tried: int = 0
     _outcomes: list[str] = field(default_factory=list)
@@ -59,19 +67,19 @@ class Failover:
 
     def run(self, request: TranscriptionRequest, ordered: Sequence[Deployment], deadline: float) -> Success:
         """The first transcript. Raises UpstreamError when every attempt failed or time ran out."""
-        cooling = [self.health.cooling_until(each.key, self.clock()) for each in ordered]
+        cooling = [self.health.cooling_until(each, self.clock(), self.caller) for each in ordered]
         chosen = ordered[: self.max_attempts]
         for number, deployment in enumerate(chosen):
             now = self.clock()
             if now >= deadline:
                 break
-            expected = self.health.expected_seconds(deployment.key, request.file.audio.seconds)
+            expected = self.health.expected_seconds(deployment, request.file.audio.seconds)
             until = routing.attempt_deadline(now, deadline, len(chosen) - number, expected)
             self.tried += 1
             success = self._attempt(request, deployment, until)
             if success:
                 return success
-            if self._outcomes.count(REFUSED) >= _MOST_REFUSALS:
+            if self._refusal_stands(chosen):
                 break
         # Merely busy, or known to be cooling down before it was asked: later may be another story.
         self._retry_after += [moment - self.clock() for moment in cooling if moment is not None]
@@ -80,6 +88,14 @@ class Failover:
             for outcome, moment in zip(self._outcomes, cooling, strict=False)
         ]
         raise self._error(can_help=bool(passing) and all(passing))
+
+    def _refusal_stands(self, chosen: Sequence[Deployment]) -> bool:
+        """After enough refusals, but not by one owner alone while another's deployment is yet to be asked."""
+        asked, outcomes = len(self._outcomes), self._outcomes
+        refusing = [each.owner for each, said in zip(chosen, outcomes, strict=False) if said == REFUSED]
+        if len(refusing) < _MOST_REFUSALS:
+            return False
+        return len(set(refusing)) > 1 or all(each.owner in refusing for each in chosen[asked:])
 
     def _attempt(self, request: TranscriptionRequest, deployment: Deployment, until: float) -> Success | None:
         verbose = request.is_verbose and deployment.has_timestamps
@@ -91,10 +107,20 @@ class Failover:
         self._outcomes.append(outcome)
         if transcript is None:
             if outcome != REFUSED:
-                self.health.failed(deployment.key, self.clock())
+                suspect = None if outcome in _BLAMELESS else self.caller
+                self.health.failed(deployment, self.clock(), suspect)
             return None
+        if request.is_verbose and deployment.has_timestamps:
+            self._judge_timings(deployment, transcript, refused=not verbose)
         downgraded = request.is_verbose and not (verbose and transcript.has_timings)
         return Success(deployment, transcript, downgraded)
+
+    def _judge_timings(self, deployment: Deployment, transcript: Transcript, *, refused: bool) -> None:
+        """Silence says nothing, and lists that were left out as wrong may be wrong for this audio alone."""
+        if not refused and (transcript.segments or transcript.words):
+            self.health.gave_timings(deployment)
+        elif refused or (transcript.text.strip() and not transcript.faults):
+            self.health.missed_timings(deployment, self.clock())
 
     def _ask(
         self, request: TranscriptionRequest, deployment: Deployment, until: float, *, verbose: bool
@@ -108,7 +134,9 @@ class Failover:
             outcome = self._outcome(answer, api_key)
             if outcome == OK:
                 transcript = answers.read(answer.body, request.file.audio.seconds)
-                self.health.succeeded(deployment.key, self.clock() - started, request.file.audio.seconds)
+                self.health.succeeded(
+                    deployment, self.clock() - started, request.file.audio.seconds, self.caller
+                )
         except ProviderFailure as failure:
             outcome = failure.kind
         except UnusableAnswerError as failure:
@@ -147,8 +175,9 @@ class Failover:
         if answer.status in _REFUSALS:
             self._refusal = answers.refusal_message(answer.body, api_key) or self._refusal
             return REFUSED
-        if answer.status in (429, 503) and answer.retry_after is not None:
-            self._retry_after.append(answer.retry_after)
+        if answer.status in (429, 503):
+            # One that names no time counts too: another's two minutes must not be the caller's.
+            self._retry_after.append(answer.retry_after or _DEFAULT_RETRY_SECONDS)
         if answer.status in _STATUS_OUTCOMES:
             return _STATUS_OUTCOMES[answer.status]
         if 300 <= answer.status < 400:

@@ -178,7 +178,12 @@ def _serve(
         eligible, call.caller, gateway.health, gateway.clock(), verbose=request.is_verbose
     )
     failover = Failover(
-        gateway.client, gateway.health, gateway.decrypt, gateway.settings.max_attempts, gateway.clock
+        gateway.client,
+        gateway.health,
+        gateway.decrypt,
+        gateway.settings.max_attempts,
+        gateway.clock,
+        call.caller.user_id,
     )
     try:
         success = failover.run(request, ordered, call.deadline)

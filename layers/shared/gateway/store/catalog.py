@@ -1,11 +1,11 @@
 """What callers may reach: deployments of a model, and listings, with their providers' liveness."""
 
 import os
-import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache
 
+from gateway import routing
 from gateway.deployments import EVERYONE, Deployment, slug_of
 from gateway.store import aws
 from gateway.store.recent import Recent
@@ -64,11 +64,8 @@ class CatalogStore:
                 for deployment in to_deployments(row)
                 if deployment.allows(user_id)
             ]
-            if most is not None and len(rows) > most:
-                # The caller's own are never lost in the crowd.
-                own = [row for row in rows if row.owner == user_id][:most]
-                others = [row for row in rows if row.owner != user_id]
-                rows = own + random.sample(others, min(len(others), most - len(own)))
+            if most is not None:
+                rows = routing.draw(rows, most, user_id)
             heads = self._heads({row.provider_key for row in rows}, consistent=consistent)
             found = [
                 replace(row, last_seen_at=head["last_seen_at"])
