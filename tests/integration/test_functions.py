@@ -197,7 +197,11 @@ def test_only_files_of_the_playground_are_served(asset: str) -> None:
     assert invoke("site_playground", **changes)["statusCode"] in (404, 307, 308)
 
 
-def test_an_operator_makes_thirty_changes_a_minute_and_beats_as_often_as_it_likes() -> None:
+def test_an_operator_makes_thirty_changes_a_minute_and_beats_as_often_as_it_likes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)  # a slow machine earns no thirty-first
     names = ("agents_register", "agents_manifest", "agents_register")
     answers = [invoke(names[number % 3]) for number in range(31)]
     assert [each["statusCode"] for each in answers] == [200] * 30 + [429]
