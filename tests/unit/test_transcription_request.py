@@ -7,7 +7,7 @@ from gateway.audio import Audio
 from gateway.errors import FileTooLarge, InvalidRequest, MissingFile, NotFound
 from gateway.multipart import Part
 from gateway.settings import TranscribeSettings
-from gateway.transcription_request import AudioFile, TranscriptionRequest
+from gateway.transcription_request import AudioFile, SentFile, TranscriptionRequest
 
 SETTINGS = TranscribeSettings.read({})
 FILE = AudioFile(memoryview(b"x"), Audio("wav", "pcm", 1.0, True), "wav", "audio/wav")
@@ -133,10 +133,8 @@ def test_a_prompt_may_be_longer_than_a_further_field() -> None:
 
 
 def test_the_file_part_is_found_wherever_it_stands() -> None:
-    content, label = transcription_request.file_of(
-        [part("model", "m"), part("file", "x", "audio/wav")], no_upload
-    )
-    assert (bytes(content), label) == (b"x", "audio/wav")
+    sent = transcription_request.file_of([part("model", "m"), part("file", "x", "audio/wav")], no_upload)
+    assert (bytes(sent.content), sent.label) == (b"x", "audio/wav")
 
 
 @pytest.mark.parametrize("parts", [[], [part("model", "m")], [part("file", "")], [part("file_id", " ")]])
@@ -152,10 +150,8 @@ def test_two_files_are_refused() -> None:
 
 def test_an_upload_stands_in_for_an_empty_file_part() -> None:
     parts = [part("file", ""), part("file_id", "upload_1")]
-    content, label = transcription_request.file_of(
-        parts, lambda file_id: (memoryview(file_id.encode()), "audio/flac")
-    )
-    assert (bytes(content), label) == (b"upload_1", "audio/flac")
+    sent = transcription_request.file_of(parts, lambda file_id: (memoryview(file_id.encode()), "audio/flac"))
+    assert (bytes(sent.content), sent.label) == (b"upload_1", "audio/flac")
 
 
 def test_an_unknown_upload_is_not_found_when_the_file_is_looked_for() -> None:
@@ -165,13 +161,13 @@ def test_an_unknown_upload_is_not_found_when_the_file_is_looked_for() -> None:
 
 def test_exactly_25_mb_pass_and_one_byte_more_does_not() -> None:
     most = bytes(media.MOST_AUDIO_BYTES)
-    assert len(transcription_request.file_of([part("file", most)], no_upload)[0]) == 26_214_400
+    assert len(transcription_request.file_of([part("file", most)], no_upload).content) == 26_214_400
     with pytest.raises(FileTooLarge):
         transcription_request.file_of([part("file", most + b"x")], no_upload)
 
 
 def test_audio_that_cannot_be_measured_is_refused_only_where_measuring_is_required() -> None:
-    content = memoryview(b"not audio at all")
-    assert transcription_request.admit(content, "audio/wav", SETTINGS).audio.seconds is None
+    sent = SentFile(memoryview(b"not audio at all"), "audio/wav")
+    assert transcription_request.admit(sent, SETTINGS).audio.seconds is None
     with pytest.raises(InvalidRequest):
-        transcription_request.admit(content, "audio/wav", replace(SETTINGS, require_measured_audio=True))
+        transcription_request.admit(sent, replace(SETTINGS, require_measured_audio=True))

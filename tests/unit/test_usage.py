@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from gateway import usage
@@ -31,29 +33,23 @@ def test_both_are_kept_when_they_differ_by_more_than_5_percent_and_a_second(
         assert usage.settle(100.0, reported).provider_seconds == kept
 
 
-def record() -> Record:
-    return Record("r1", ALICE.user_id, ALICE.key_id, 1_795_348_915.77)
+def record(**learnt: Any) -> Record:
+    return Record("r1", ALICE.user_id, ALICE.key_id, 1_795_348_915.77, **learnt)
 
 
 def test_only_a_success_is_billed() -> None:
-    item = record()
-    item.duration, item.http_status = Duration(9.2, usage.MEASURED), 200
-    assert item.billed_seconds == 10
-    item.http_status, item.error_type = 502, "upstream_error"
-    assert item.billed_seconds == 0
+    measured = Duration(9.2, usage.MEASURED)
+    assert record(duration=measured, http_status=200).billed_seconds == 10
+    assert record(duration=measured, http_status=502, error_type="upstream_error").billed_seconds == 0
 
 
 def test_an_unknown_duration_is_null_and_bills_nothing() -> None:
-    item = record()
-    item.http_status = 200
-    stored = item.to_item(400)
+    stored = record(http_status=200).to_item(400)
     assert (stored["seconds"], stored["seconds_source"], stored["billed_seconds"]) == (None, "unknown", 0)
 
 
 def test_a_stored_record_says_what_happened_and_when_it_may_be_forgotten() -> None:
-    item = record()
-    item.attempts = [Attempt("bob/gpu", "timeout", 812)]
-    stored = item.to_item(400)
+    stored = record(attempts=(Attempt("bob/gpu", "timeout", 812),)).to_item(400)
     assert stored["time"] == "2026-11-22T12:01:55.770Z"
     assert stored["attempts"] == [{"provider": "bob/gpu", "outcome": "timeout", "milliseconds": 812}]
     assert stored["expires_at"] == 1_795_348_915 + 400 * 86_400

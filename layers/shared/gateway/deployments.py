@@ -64,6 +64,11 @@ class Deployment:
         return self.owner, self.provider
 
     @property
+    def provider_name(self) -> str:
+        """Owner and name as callers and records see them."""
+        return f"{self.owner}/{self.provider}"
+
+    @property
     def service_key(self) -> tuple[str, str, str]:
         """What identifies the service, and what its credential is bound to."""
         return self.owner, self.provider, self.service

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gateway import answers, routing
 from gateway.answers import Transcript, UnusableAnswerError
@@ -45,75 +45,108 @@ class Success:
     downgraded: bool
 
 
-@dataclass(slots=True)
-class Failover:
-    """One request's way through the deployments. Moments are seconds on the monotonic `clock`.
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request's way through the deployments ended: with a transcript, or with an error.
 
-    `caller` is the user whose request it is: what the request itself may have caused is held against a deployment
-    for this user. Without one, it is for everybody.
+    `attempts` has one entry an HTTP exchange, of which a deployment may get two; `tried` counts deployments.
     """
+
+    attempts: tuple[Attempt, ...]
+    tried: int
+    success: Success | None = None
+    error: UpstreamError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """One HTTP exchange. `retry_after` is in seconds, `refusal` what a provider said that refused the request."""
+
+    attempt: Attempt
+    transcript: Transcript | None = None
+    refusal: str | None = None
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """One deployment's exchanges; `cooling_until` is a moment of before the first. Only a transcript is a success."""
+
+    deployment: Deployment
+    exchanges: tuple[_Exchange, ...]
+    cooling_until: float | None
+    success: Success | None = None
+
+    @property
+    def outcome(self) -> str:
+        """What came of it in the end."""
+        return self.exchanges[-1].attempt.outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Failover:
+    """What a request's way through the deployments needs. Moments are seconds on the monotonic `clock`."""
 
     client: ProviderClient
     health: Health
     decrypt: Decrypt
     max_attempts: int
     clock: Callable[[], float] = time.monotonic
-    caller: str | None = None
-    attempts: list[Attempt] = field(default_factory=list)
-    tried: int = 0
-    _outcomes: list[str] = field(default_factory=list)
-    _retry_after: list[float] = field(default_factory=list)
-    _refusal: str | None = None
 
-    def run(self, request: TranscriptionRequest, ordered: Sequence[Deployment], deadline: float) -> Success:
-        """The first transcript. Raises UpstreamError when every attempt failed or time ran out."""
-        cooling = [self.health.cooling_until(each, self.clock(), self.caller) for each in ordered]
+    def run(
+        self,
+        request: TranscriptionRequest,
+        ordered: Sequence[Deployment],
+        deadline: float,
+        caller: str | None = None,
+    ) -> Outcome:
+        """Ask one deployment after the other until one gives a transcript, none is left, or time runs out.
+
+        `caller` is the user whose request it is: what the request itself may have caused is held against a
+        deployment for this user. Without one, it is for everybody.
+        """
+        cooling = [self.health.cooling_until(each, self.clock(), caller) for each in ordered]
         chosen = ordered[: self.max_attempts]
+        trials: list[_Trial] = []
         for number, deployment in enumerate(chosen):
             now = self.clock()
-            if now >= deadline:
+            if now >= deadline or (trials and trials[-1].success) or _refusal_stands(trials, chosen):
                 break
             expected = self.health.expected_seconds(deployment, request.file.audio.seconds)
             until = routing.attempt_deadline(now, deadline, len(chosen) - number, expected)
-            self.tried += 1
-            success = self._attempt(request, deployment, until)
-            if success:
-                return success
-            if self._refusal_stands(chosen):
-                break
-        # Merely busy, or known to be cooling down before it was asked: later may be another story.
-        self._retry_after += [moment - self.clock() for moment in cooling if moment is not None]
-        passing = [
-            outcome == BUSY or moment is not None
-            for outcome, moment in zip(self._outcomes, cooling, strict=False)
-        ]
-        raise self._error(can_help=bool(passing) and all(passing))
+            trials.append(self._try(request, deployment, until, caller, cooling[number]))
+        success = trials[-1].success if trials else None
+        return Outcome(
+            attempts=tuple(exchange.attempt for trial in trials for exchange in trial.exchanges),
+            tried=len(trials),
+            success=success,
+            error=None if success else _error(trials, [each - self.clock() for each in cooling if each]),
+        )
 
-    def _refusal_stands(self, chosen: Sequence[Deployment]) -> bool:
-        """After enough refusals, but not by one owner alone while another's deployment is yet to be asked."""
-        asked, outcomes = len(self._outcomes), self._outcomes
-        refusing = [each.owner for each, said in zip(chosen, outcomes, strict=False) if said == REFUSED]
-        if len(refusing) < _MOST_REFUSALS:
-            return False
-        return len(set(refusing)) > 1 or all(each.owner in refusing for each in chosen[asked:])
-
-    def _attempt(self, request: TranscriptionRequest, deployment: Deployment, until: float) -> Success | None:
+    def _try(
+        self,
+        request: TranscriptionRequest,
+        deployment: Deployment,
+        until: float,
+        caller: str | None,
+        cooling_until: float | None,
+    ) -> _Trial:
         verbose = request.is_verbose and deployment.has_timestamps
-        outcome, transcript = self._ask(request, deployment, until, verbose=verbose)
-        if outcome == REFUSED_VERBOSE:
+        exchanges = [self._exchange(request, deployment, until, caller, verbose=verbose)]
+        if exchanges[0].attempt.outcome == REFUSED_VERBOSE:
             # Declared capable, yet refused: perhaps only the timings. A clean transcript beats an error.
-            verbose = False
-            outcome, transcript = self._ask(request, deployment, until, verbose=False)
-        self._outcomes.append(outcome)
-        if transcript is None:
-            if outcome != REFUSED:
-                suspect = None if outcome in _BLAMELESS else self.caller
-                self.health.failed(deployment, self.clock(), suspect)
-            return None
-        if request.is_verbose and deployment.has_timestamps:
-            self._judge_timings(deployment, transcript, refused=not verbose)
-        downgraded = request.is_verbose and not (verbose and transcript.has_timings)
-        return Success(deployment, transcript, downgraded)
+            exchanges.append(self._exchange(request, deployment, until, caller, verbose=False))
+        transcript, outcome = exchanges[-1].transcript, exchanges[-1].attempt.outcome
+        success = None
+        if transcript is not None:
+            refused = len(exchanges) > 1
+            if request.is_verbose and deployment.has_timestamps:
+                self._judge_timings(deployment, transcript, refused=refused)
+            timed = verbose and not refused and transcript.has_timings
+            success = Success(deployment, transcript, downgraded=request.is_verbose and not timed)
+        elif outcome != REFUSED:
+            self.health.failed(deployment, self.clock(), None if outcome in _BLAMELESS else caller)
+        return _Trial(deployment, tuple(exchanges), cooling_until, success)
 
     def _judge_timings(self, deployment: Deployment, transcript: Transcript, *, refused: bool) -> None:
         """Silence says nothing, and lists that were left out as wrong may be wrong for this audio alone."""
@@ -122,32 +155,38 @@ class Failover:
         elif refused or (transcript.text.strip() and not transcript.faults):
             self.health.missed_timings(deployment, self.clock())
 
-    def _ask(
-        self, request: TranscriptionRequest, deployment: Deployment, until: float, *, verbose: bool
-    ) -> tuple[str, Transcript | None]:
-        """One HTTP exchange: its outcome, from a closed set, and the transcript when that is OK."""
+    def _exchange(
+        self,
+        request: TranscriptionRequest,
+        deployment: Deployment,
+        until: float,
+        caller: str | None,
+        *,
+        verbose: bool,
+    ) -> _Exchange:
+        """One HTTP exchange; its outcome is from a closed set."""
         started = self.clock()
-        transcript = None
+        transcript = refusal = retry_after = None
         try:
             api_key = self.decrypt(deployment)
             answer = self._send(request, deployment, until, api_key, verbose=verbose)
-            outcome = self._outcome(answer, api_key)
+            outcome = _outcome_of(answer)
             if outcome == OK:
                 transcript = answers.read(answer.body, request.file.audio.seconds)
-                self.health.succeeded(
-                    deployment, self.clock() - started, request.file.audio.seconds, self.caller
-                )
-        except ProviderFailure as failure:
-            outcome = failure.kind
-        except UnusableAnswerError as failure:
+                self.health.succeeded(deployment, self.clock() - started, request.file.audio.seconds, caller)
+            elif outcome == REFUSED:
+                refusal = answers.refusal_message(answer.body, api_key)
+            elif outcome == BUSY:
+                # One that names no time counts too: another's two minutes must not be the caller's.
+                retry_after = answer.retry_after or _DEFAULT_RETRY_SECONDS
+        except (ProviderFailure, UnusableAnswerError) as failure:
             outcome = failure.kind
         except CredentialUnavailableError:
             outcome = "credential"
         if outcome == REFUSED and verbose:
             outcome = REFUSED_VERBOSE
-        name = f"{deployment.owner}/{deployment.provider}"
-        self.attempts.append(Attempt(name, outcome, round((self.clock() - started) * 1000)))
-        return outcome, transcript
+        attempt = Attempt(deployment.provider_name, outcome, round((self.clock() - started) * 1000))
+        return _Exchange(attempt, transcript, refusal, retry_after)
 
     def _send(
         self,
@@ -169,34 +208,44 @@ class Failover:
             deadline=until,
         )
 
-    def _outcome(self, answer: Answer, api_key: str | None) -> str:
-        if answer.status == 200:
-            return OK
-        if answer.status in _REFUSALS:
-            self._refusal = answers.refusal_message(answer.body, api_key) or self._refusal
-            return REFUSED
-        if answer.status in (429, 503):
-            # One that names no time counts too: another's two minutes must not be the caller's.
-            self._retry_after.append(answer.retry_after or _DEFAULT_RETRY_SECONDS)
-        if answer.status in _STATUS_OUTCOMES:
-            return _STATUS_OUTCOMES[answer.status]
-        if 300 <= answer.status < 400:
-            return "redirect"
-        return "server_error" if answer.status >= 500 else "unexpected_status"
 
-    def _error(self, *, can_help: bool) -> UpstreamError:
-        headers = {"x-attempts": str(self.tried)}
-        if can_help:
-            waits = [wait for wait in self._retry_after if wait > 0] or [_DEFAULT_RETRY_SECONDS]
-            headers["retry-after"] = str(math.ceil(min(*waits, _MOST_RETRY_SECONDS)))
-        else:
-            headers["x-should-retry"] = "false"
-        if self._refusal and REFUSED in self._outcomes:
-            message = f"The provider refused this request: {self._refusal}"
-        elif not self._outcomes:
-            message = "No deployment of this model could be asked within the time of one request."
-        else:
-            kinds = ", ".join(dict.fromkeys(each.replace("_", " ") for each in self._outcomes))
-            which = "The only deployment" if self.tried == 1 else f"All {self.tried} deployments"
-            message = f"{which} tried for this model failed: {kinds}."
-        return UpstreamError(message, headers=headers)
+def _outcome_of(answer: Answer) -> str:
+    if answer.status == 200:
+        return OK
+    if answer.status in _REFUSALS:
+        return REFUSED
+    if answer.status in _STATUS_OUTCOMES:
+        return _STATUS_OUTCOMES[answer.status]
+    if 300 <= answer.status < 400:
+        return "redirect"
+    return "server_error" if answer.status >= 500 else "unexpected_status"
+
+
+def _refusal_stands(trials: Sequence[_Trial], chosen: Sequence[Deployment]) -> bool:
+    """After enough refusals, but not by one owner alone while another's deployment is yet to be asked."""
+    refusing = [trial.deployment.owner for trial in trials if trial.outcome == REFUSED]
+    if len(refusing) < _MOST_REFUSALS:
+        return False
+    return len(set(refusing)) > 1 or all(each.owner in refusing for each in chosen[len(trials) :])
+
+
+def _error(trials: Sequence[_Trial], cooling: Sequence[float]) -> UpstreamError:
+    """What the caller is told; `cooling` are the seconds for which deployments still cool."""
+    headers = {"x-attempts": str(len(trials))}
+    # Merely busy, or known to be cooling down before it was asked: later may be another story.
+    if trials and all(trial.outcome == BUSY or trial.cooling_until is not None for trial in trials):
+        said = [exchange.retry_after for trial in trials for exchange in trial.exchanges]
+        waits = [wait for wait in (*said, *cooling) if wait and wait > 0] or [_DEFAULT_RETRY_SECONDS]
+        headers["retry-after"] = str(math.ceil(min(*waits, _MOST_RETRY_SECONDS)))
+    else:
+        headers["x-should-retry"] = "false"
+    refusals = [exchange.refusal for trial in trials for exchange in trial.exchanges if exchange.refusal]
+    if refusals and any(trial.outcome == REFUSED for trial in trials):
+        message = f"The provider refused this request: {refusals[-1]}"
+    elif not trials:
+        message = "No deployment of this model could be asked within the time of one request."
+    else:
+        kinds = ", ".join(dict.fromkeys(trial.outcome.replace("_", " ") for trial in trials))
+        which = "The only deployment" if len(trials) == 1 else f"All {len(trials)} deployments"
+        message = f"{which} tried for this model failed: {kinds}."
+    return UpstreamError(message, headers=headers)

@@ -11,15 +11,22 @@ from gateway import answers, deadline, limits, routing, transcription_request
 from gateway.catalog import callable_models, pool_of
 from gateway.deployments import Deployment, slug_of, usable
 from gateway.errors import GatewayError, InternalError, LoopDetected, NoProvider, UpstreamError
-from gateway.failover import Decrypt, Failover, Success
+from gateway.failover import Decrypt, Failover, Outcome
 from gateway.health import Health
 from gateway.keys import Caller
-from gateway.limits import LimitStore
+from gateway.limits import Admission, LimitStore, Reservation
 from gateway.multipart import Part
 from gateway.provider_client import ProviderClient
 from gateway.settings import TranscribeSettings
-from gateway.transcription_request import JSON, VERBOSE_JSON, OpenUpload, TranscriptionRequest
-from gateway.usage import Record, settle
+from gateway.transcription_request import (
+    JSON,
+    VERBOSE_JSON,
+    AudioFile,
+    OpenUpload,
+    SentFile,
+    TranscriptionRequest,
+)
+from gateway.usage import Duration, Record, settle
 
 # Lambda carries 6,291,556 bytes of response JSON, in which every quote and backslash is escaped.
 MOST_REPLY_BYTES = int(5.5 * 1024 * 1024)
@@ -60,10 +67,30 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A successful answer: its JSON body, ready to be sent, and its headers."""
+    """A successful answer: its JSON body, ready to be sent, its headers, and what of it is recorded."""
 
     body: str
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str]
+    format: str
+    duration: Duration
+    language: str | None
+    # Lists of timings that were left out because they cannot be true.
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What each step of a request returned; None for those that were not reached, or failed."""
+
+    admission: Admission | None = None
+    sent: SentFile | None = None
+    file: AudioFile | None = None
+    request: TranscriptionRequest | None = None
+    pool: Sequence[Deployment] = ()
+    reservation: Reservation | None = None
+    outcome: Outcome | None = None
+    reply: Reply | None = None
+    failure: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,46 +112,74 @@ class Gateway:
 
 def run(call: Call, read_form: Callable[[], Sequence[Part]], gateway: Gateway) -> Reply:
     """Transcribe. Raises GatewayError; the usage record is kept before the caller learns of either."""
-    record = _begin(call)
-    admission = reservation = None
-    failure: Exception | None = None
+    steps = _take(call, read_form, gateway)
+    record = _record(call, steps, gateway.now())
+    with deadline.extended(deadline.MARGIN_SECONDS):
+        # What limits get back is begun beside the record, and waited for after it.
+        given_back = limits.close(
+            call.caller, steps.admission, steps.reservation, record.billed_seconds, gateway.limits
+        )
+        gateway.save(record)
+        given_back()
+    headers = steps.admission.headers() if steps.admission else {}
+    if steps.reply:
+        return replace(steps.reply, headers=steps.reply.headers | headers)
+    if isinstance(steps.failure, GatewayError):
+        raise steps.failure.with_headers(headers)
+    # A repeat would send the audio again, and meet the same defect.
+    raise InternalError({"x-should-retry": "false"} | headers) from steps.failure
+
+
+def _take(call: Call, read_form: Callable[[], Sequence[Part]], gateway: Gateway) -> Steps:
+    """The steps of a request in the contract's order, up to the first that fails."""
+    admission = sent = file = request = reservation = outcome = reply = failure = None
+    pool: Sequence[Deployment] = ()
     try:
         via = _check_loop(call, gateway.settings.gateway_id)
         admission = _admit(call, gateway)
-        request = replace(_read(call, read_form(), gateway, record), via=via)
-        eligible = _find(call, request, gateway)
-        record.model = eligible[0].model.slug
-        reservation = limits.reserve_seconds(
-            call.caller, record.duration.billed, len(request.file.content), gateway.limits, gateway.now()
-        )
-        reply = _serve(call, request, eligible, gateway, record)
-        record.http_status = 200
+        parts = read_form()
+        sent = transcription_request.file_of(parts, gateway.open_upload(call.caller))
+        file = transcription_request.admit(sent, gateway.settings)
+        request = replace(transcription_request.read_fields(parts, file), via=via)
+        pool = _find(call, request, gateway)
+        reservation = _reserve(call, file, gateway)
+        outcome = _ask(call, request, pool, gateway)
+        reply = _render(request, outcome)
     except Exception as error:
         failure = error
-        known = error if isinstance(error, GatewayError) else InternalError()
-        record.http_status, record.error_type = known.status, known.type
-    record.latency_ms = round((gateway.now() - call.started_at) * 1000)
-    with deadline.extended(deadline.MARGIN_SECONDS):
-        # What limits get back is begun beside the record, and waited for after it.
-        given_back = limits.close(call.caller, admission, reservation, record.billed_seconds, gateway.limits)
-        gateway.save(record)
-        given_back()
-    headers = admission.headers() if admission else {}
-    if isinstance(failure, GatewayError):
-        raise failure.with_headers(headers)
-    if failure:  # a repeat would send the audio again, and a defect would meet it again
-        raise InternalError({"x-should-retry": "false"} | headers) from failure
-    return replace(reply, headers=reply.headers | headers)
+    return Steps(admission, sent, file, request, pool, reservation, outcome, reply, failure)
 
 
-def _begin(call: Call) -> Record:
+def _record(call: Call, steps: Steps, now: float) -> Record:
+    """The one usage record of a request, from what its steps returned; `now` is in epoch seconds."""
+    request, file, reply = steps.request, steps.file, steps.reply
+    success = steps.outcome.success if steps.outcome else None
+    model = success.deployment.model.slug if success and reply else None
+    asked = request.model.lower()[:256] if request else None
+    failed: GatewayError | None = InternalError() if steps.failure else None
+    if isinstance(steps.failure, GatewayError):
+        failed = steps.failure
     return Record(
-        call.request_id,
-        call.caller.user_id,
-        call.caller.key_id,
-        call.started_at,
+        request_id=call.request_id,
+        user_id=call.caller.user_id,
+        key_id=call.caller.key_id,
+        started_at=call.started_at,
+        model=model or (steps.pool[0].model.slug if steps.pool else asked),
+        provider=success.deployment.provider_name if success and reply else None,
+        service=success.deployment.service if success and reply else None,
+        format=(file.audio.format or file.extension) if file else None,
+        bytes=len(steps.sent.content) if steps.sent else None,
+        duration=reply.duration if reply else settle(file.audio.seconds if file else None, None),
+        requested_format=request.response_format if request else None,
+        returned_format=reply.format if reply else None,
+        language=reply.language if reply else request.language if request else None,
+        http_status=failed.status if failed else 200,
+        error_type=failed.type if failed else None,
+        attempts=steps.outcome.attempts if steps.outcome else (),
+        latency_ms=round((now - call.started_at) * 1000),
         api_gateway_request_id=call.api_gateway_request_id,
         client_request_id=call.client_request_id,
+        faults=reply.faults if reply else (),
     )
 
 
@@ -140,7 +195,7 @@ def _check_loop(call: Call, gateway_id: str) -> tuple[str, ...]:
     return *through, gateway_id
 
 
-def _admit(call: Call, gateway: Gateway) -> limits.Admission:
+def _admit(call: Call, gateway: Gateway) -> Admission:
     # The place is free again when this request must long be over.
     lease_seconds = call.deadline - gateway.clock() + _LEASE_SLACK_SECONDS
     return limits.admit(
@@ -166,67 +221,45 @@ def _usable(candidates: Sequence[Deployment], call: Call, gateway: Gateway) -> l
     return usable(candidates, call.caller, settings, gateway.now())
 
 
-def _serve(
-    call: Call,
-    request: TranscriptionRequest,
-    eligible: Sequence[Deployment],
-    gateway: Gateway,
-    record: Record,
-) -> Reply:
-    """The reply of the first deployment that gives a transcript."""
-    ordered = routing.order(
-        eligible, call.caller, gateway.health, gateway.clock(), verbose=request.is_verbose
-    )
+def _reserve(call: Call, file: AudioFile, gateway: Gateway) -> Reservation | None:
+    """The audio's seconds, taken from the day's quota. Raises RateLimited."""
+    billed = settle(file.audio.seconds, None).billed
+    return limits.reserve_seconds(call.caller, billed, len(file.content), gateway.limits, gateway.now())
+
+
+def _ask(call: Call, request: TranscriptionRequest, pool: Sequence[Deployment], gateway: Gateway) -> Outcome:
+    """Ask the deployments of the pool in turn."""
+    ordered = routing.order(pool, call.caller, gateway.health, gateway.clock(), verbose=request.is_verbose)
     failover = Failover(
-        gateway.client,
-        gateway.health,
-        gateway.decrypt,
-        gateway.settings.max_attempts,
-        gateway.clock,
-        call.caller.user_id,
+        gateway.client, gateway.health, gateway.decrypt, gateway.settings.max_attempts, gateway.clock
     )
-    try:
-        success = failover.run(request, ordered, call.deadline)
-    finally:
-        record.attempts = failover.attempts
-    reply = _render(request, success, failover.tried, record)
-    record.provider = f"{success.deployment.owner}/{success.deployment.provider}"
-    record.service = success.deployment.service
-    record.model = success.deployment.model.slug
-    return reply
+    return failover.run(request, ordered, call.deadline, call.caller.user_id)
 
 
-def _read(call: Call, parts: Sequence[Part], gateway: Gateway, record: Record) -> TranscriptionRequest:
-    """The request, checked in the contract's order, noting in the record what is learnt on the way."""
-    content, label = transcription_request.file_of(parts, gateway.open_upload(call.caller))
-    record.bytes = len(content)
-    file = transcription_request.admit(content, label, gateway.settings)
-    record.format = file.audio.format or file.extension
-    record.duration = settle(file.audio.seconds, None)
-    request = transcription_request.read_fields(parts, file)
-    record.model = request.model.lower()[:256]
-    record.language = request.language
-    record.requested_format = request.response_format
-    return request
-
-
-def _render(request: TranscriptionRequest, success: Success, tried: int, record: Record) -> Reply:
-    transcript, deployment = success.transcript, success.deployment
-    record.duration = settle(request.file.audio.seconds, transcript.reported_seconds)
-    said = transcript.language or ""
-    record.language = (
-        request.language or (said[:64] if said.isascii() and said.isprintable() else None) or None
-    )
-    headers = {"x-provider": f"{deployment.owner}/{deployment.provider}", "x-attempts": str(tried)}
-    record.returned_format = VERBOSE_JSON if request.is_verbose and not success.downgraded else JSON
-    record.faults = transcript.faults if request.is_verbose else ()
-    if record.returned_format == VERBOSE_JSON:
-        body = answers.render_verbose(transcript, record.duration, request.granularities)
+def _render(request: TranscriptionRequest, outcome: Outcome) -> Reply:
+    """The answer to the caller. Raises UpstreamError when there is no transcript, or one that no reply carries."""
+    if outcome.success is None:
+        assert outcome.error is not None
+        raise outcome.error
+    transcript, deployment = outcome.success.transcript, outcome.success.deployment
+    duration = settle(request.file.audio.seconds, transcript.reported_seconds)
+    verbose = request.is_verbose and not outcome.success.downgraded
+    if verbose:
+        body = answers.render_verbose(transcript, duration, request.granularities)
     else:
-        body = answers.render_json(transcript, record.duration)
-    if success.downgraded:
+        body = answers.render_json(transcript, duration)
+    headers = {"x-provider": deployment.provider_name, "x-attempts": str(outcome.tried)}
+    if outcome.success.downgraded:
         headers[DOWNGRADED] = JSON
-    return Reply(_serialise(body, tried), headers)
+    said = transcript.language or ""
+    return Reply(
+        body=_serialise(body, outcome.tried),
+        headers=headers,
+        format=VERBOSE_JSON if verbose else JSON,
+        duration=duration,
+        language=request.language or (said[:64] if said.isascii() and said.isprintable() else None) or None,
+        faults=transcript.faults if request.is_verbose else (),
+    )
 
 
 def _serialise(body: dict[str, Any], tried: int) -> str:

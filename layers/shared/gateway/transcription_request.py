@@ -22,6 +22,14 @@ _DECIMAL = re.compile(r"[+]?(?:[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[e
 
 
 @dataclass(frozen=True, slots=True)
+class SentFile:
+    """The file as it was sent: its bytes, and the media type that it was labelled with."""
+
+    content: memoryview
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class AudioFile:
     """The audio: its bytes, what they were found to be, and its name and type upstream."""
 
@@ -65,8 +73,8 @@ class TranscriptionRequest:
 OpenUpload = Callable[[str], tuple[memoryview, str | None]]
 
 
-def file_of(parts: Sequence[Part], open_upload: OpenUpload) -> tuple[memoryview, str | None]:
-    """The audio's bytes and label. Raises MissingFile, FileTooLarge, NotFound, and InvalidRequest for two files."""
+def file_of(parts: Sequence[Part], open_upload: OpenUpload) -> SentFile:
+    """The file that was sent. Raises MissingFile, FileTooLarge, NotFound, and InvalidRequest for two files."""
     files = [part for part in parts if part.name == "file"]
     if len(files) > 1:
         raise InvalidRequest("The form has more than one 'file' part; exactly one is accepted.", param="file")
@@ -83,14 +91,14 @@ def file_of(parts: Sequence[Part], open_upload: OpenUpload) -> tuple[memoryview,
         raise FileTooLarge(
             f"The audio is larger than {MOST_AUDIO_BYTES} bytes (25 MB), the most accepted.", param="file"
         )
-    return content, label
+    return SentFile(content, label)
 
 
-def admit(content: memoryview, label: str | None, settings: TranscribeSettings) -> AudioFile:
+def admit(sent: SentFile, settings: TranscribeSettings) -> AudioFile:
     """The audio, measured. Raises UnsupportedMediaType, and InvalidRequest when it is too long or, where
     measuring is required, cannot be measured."""
-    found = audio.probe(content, max_seconds=settings.max_audio_seconds)
-    extension, media_type = media.admit(label, found)
+    found = audio.probe(sent.content, max_seconds=settings.max_audio_seconds)
+    extension, media_type = media.admit(sent.label, found)
     if found.seconds is not None and found.seconds > settings.max_audio_seconds:
         raise InvalidRequest(
             f"The audio is longer than {settings.max_audio_seconds:g} seconds, the most accepted.",
@@ -100,7 +108,7 @@ def admit(content: memoryview, label: str | None, settings: TranscribeSettings) 
         raise InvalidRequest(
             "The duration of this audio cannot be measured, which is required here.", param="file"
         )
-    return AudioFile(content, found, extension, media_type)
+    return AudioFile(sent.content, found, extension, media_type)
 
 
 def read_fields(parts: Sequence[Part], file: AudioFile) -> TranscriptionRequest:

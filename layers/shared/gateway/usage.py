@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,9 +47,9 @@ class Attempt:
     milliseconds: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Record:
-    """A request's usage as it becomes known. It holds no prompt, transcript, audio or filename."""
+    """A request's usage. It holds no prompt, transcript, audio or filename."""
 
     request_id: str
     user_id: str
@@ -66,7 +66,7 @@ class Record:
     language: str | None = None
     http_status: int = 0
     error_type: str | None = None
-    attempts: list[Attempt] = field(default_factory=list)
+    attempts: tuple[Attempt, ...] = ()
     latency_ms: int = 0
     # Ids that a client can choose, noted to find the request by, never as a key.
     api_gateway_request_id: str | None = None
