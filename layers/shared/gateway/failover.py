@@ -107,7 +107,7 @@ class Failover:
             answer = self._send(request, deployment, until, api_key, verbose=verbose)
             outcome = self._outcome(answer, api_key)
             if outcome == OK:
-                transcript = answers.read(answer.body, request.file.audio.seconds)
+                transcript = answers.read(answer.body, request.file.audio.seconds, request.file.max_seconds)
                 self.health.succeeded(deployment.key, self.clock() - started, request.file.audio.seconds)
         except ProviderFailure as failure:
             outcome = failure.kind

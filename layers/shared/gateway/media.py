@@ -9,6 +9,8 @@ if TYPE_CHECKING:  # the prober takes 100 ms to import, and uploads need none
 
 # Of one file, in one request or in parts (contract section 3).
 MOST_AUDIO_BYTES = 26_214_400
+# Speech is coded with no less (Opus from 6 kbit/s): of audio that cannot be measured, so many bits are a second.
+MIN_BITS_PER_SECOND = 6_000
 ACCEPTED = "wav, mp3, m4a/mp4, flac, ogg (vorbis, opus) and webm"
 
 _WAV, _MP3, _MP4, _AAC = (
@@ -30,6 +32,11 @@ _LABELS = {
     "audio/aac": _AAC,
 }
 _FORMATS = {"wav": _WAV, "mp3": _MP3, "mp4": _MP4, "flac": _FLAC, "ogg": _OGG, "webm": _WEBM}
+
+
+def max_seconds_in(size: int) -> float:
+    """The most seconds that `size` bytes of audio are believed to hold."""
+    return size * 8 / MIN_BITS_PER_SECOND
 
 
 def admit(label: str | None, audio: "Audio") -> tuple[str, str]:
