@@ -252,12 +252,16 @@ HOSTILE: dict[str, Maker] = {
     "ADTS, empty frames": lambda size: fill(size, b"", b"\xff\xf1\x60\x40\x00\xff\xfc"),
     "ADTS, blocks of 4 bytes": lambda size: fill(size, b"", b"\xff\xf1\x40\x40\x01\x7f\xfc" + bytes(4)),
     "ADTS, two streams in turn": lambda size: fill(
-        size, b"", (b"\xff\xf1\x40\x40\x01\x7f\xfc" + bytes(4)) * 3 + b"\xff\xf1\x60\x40\x01\x7f\xfc" + bytes(4)
+        size,
+        b"",
+        (b"\xff\xf1\x40\x40\x01\x7f\xfc" + bytes(4)) * 3 + b"\xff\xf1\x60\x40\x01\x7f\xfc" + bytes(4),
     ),
     "ADTS, junk between all frames": _torn_adts,
     "ADTS, only syncs": lambda size: fill(size, record("adts", "aac"), b"\xff\xf1"),
     "junk, ID3 tags": lambda size: fill(size, b"\0", b"ID3\4\0\0\0\0\0\0"),
-    "junk, ID3 tags around the file": lambda size: fill(size, b"\0" + b"ID3\4\0\0\0\0\x7f\0" * 6000, _mp3_low(9000)),
+    "junk, ID3 tags around the file": lambda size: fill(
+        size, b"\0" + b"ID3\4\0\0\0\0\x7f\0" * 6000, _mp3_low(9000)
+    ),
     "junk, broken pages that overlap": lambda size: fill(
         size, b"\0", b"OggS\0\2" + bytes(20) + b"\xff" * 256 + b"OggS\0\2" * 3
     ),

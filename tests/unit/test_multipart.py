@@ -1,3 +1,4 @@
+import contextlib
 import time
 
 import pytest
@@ -193,10 +194,8 @@ def test_header_parameters_cost_linear_time(hostile: str) -> None:
     with pytest.raises(InvalidRequest, match="4096 bytes"):
         multipart.read(CONTENT_TYPE, form(part))
     content_type = f"multipart/form-data{filling}"
-    try:
+    with contextlib.suppress(InvalidRequest):
         multipart.read(content_type, form(field("a", b"1")))
-    except InvalidRequest:
-        pass
     assert time.process_time() - started < 1
 
 

@@ -11,7 +11,8 @@ from gateway.usage import Duration
 # A timing may end a little after the audio: decoders pad the last frame.
 _TIMING_SLACK_SECONDS = 1.0
 _MOST_MESSAGE = 200
-# Levels of lists and objects in an entry: those of the engines have two. Many more can be read, but not written.
+# Levels of lists and objects in a list of segments: those of the engines have three. Python reads and writes
+# thousands, but the caller's JSON reader may not.
 _MAX_LEVELS = 16
 _UNSAFE = re.compile(
     r"\w+://\S*"  # URLs
@@ -128,9 +129,7 @@ def _usage(duration: Duration) -> dict[str, Any]:
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
         # NaN and Infinity are not JSON: as null they fail the checks below instead of our own reply.
-        parsed = json.loads(
-            body.decode("utf-8-sig"), parse_constant=lambda _: None, parse_float=_parse_float
-        )
+        parsed = json.loads(body.decode("utf-8-sig"), parse_constant=lambda _: None, parse_float=_parse_float)
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None

@@ -25,7 +25,8 @@ _AFTER_DELIMITER = re.compile(rb"[ \t]*\r\n")
 # header costs linear time. What follows a value up to the next semicolon is ignored: browsers of old put quotes
 # into filenames as they were.
 _PARAMETER = re.compile(
-    r';\s*+(?P<name>[^\s;="]++)\s*+=\s*+(?:"(?P<quoted>(?:[^"\\]|\\.)*+)"?|(?P<token>[^;"]*+))[^;]*+', re.DOTALL
+    r';\s*+(?P<name>[^\s;="]++)\s*+=\s*+(?:"(?P<quoted>(?:[^"\\]|\\.)*+)"?|(?P<token>[^;"]*+))[^;]*+',
+    re.DOTALL,
 )
 _ESCAPED = re.compile(r'\\(["\\])')
 _EXTENDED = re.compile(r"(utf-8|iso-8859-1|us-ascii)'[^']*'(.*)", re.IGNORECASE | re.DOTALL)

@@ -9,7 +9,8 @@ from gateway.audio import Audio, probe
 from .recordings import record
 
 MAGICS = [
-    b"", b"ID3\4\0\0\0\0\0\0", b"RIFF\0\0\0\0WAVEfmt ", b"OggS\0\2", b"fLaC\x80\0\0\x22", b"\xff\xfb\x90\x00", b"\xff\xf1\x60\x40",
+    b"", b"ID3\4\0\0\0\0\0\0", b"RIFF\0\0\0\0WAVEfmt ", b"OggS\0\2", b"fLaC\x80\0\0\x22", b"\xff\xfb\x90\x00",
+    b"\xff\xf1\x60\x40",
     b"\x1a\x45\xdf\xa3\x84\x42\x82\x84webm", b"\0\0\0\x10ftypM4A ", b"\0\0\0\x10moov\0\0\0\x08mvhd",
 ]  # fmt: skip
 

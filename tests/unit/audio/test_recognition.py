@@ -33,8 +33,30 @@ def id3(size: int) -> bytes:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "junk",
-    [b"\0", b"\xff", b"\r\n", b"fLaC", b"OggS", b"R", b"junk" * 15_000, bytes(JUNK), b"\xff" * JUNK, id3(9) + b"\0"],
-    ids=["zero", "one", "line", "flac magic", "ogg magic", "half a magic", "60 kB", "64 KiB", "64 KiB of ones", "id3"],
+    [
+        b"\0",
+        b"\xff",
+        b"\r\n",
+        b"fLaC",
+        b"OggS",
+        b"R",
+        b"junk" * 15_000,
+        bytes(JUNK),
+        b"\xff" * JUNK,
+        id3(9) + b"\0",
+    ],
+    ids=[
+        "zero",
+        "one",
+        "line",
+        "flac magic",
+        "ogg magic",
+        "half a magic",
+        "60 kB",
+        "64 KiB",
+        "64 KiB of ones",
+        "id3",
+    ],
 )
 def test_junk_before_a_container_is_skipped(kind, junk):
     data = recording(kind)
@@ -94,6 +116,15 @@ def test_a_short_decoy_makes_no_unknown_length_a_short_one():
     data = recording("mp3", 1)
     assert probe(speex + data) == Audio("ogg", "speex", None, True)
     assert probe(b"\0" + speex + data) == Audio()
+
+
+@pytest.mark.parametrize(
+    "start", [b"\xff\xf1\x60\x40\x00\xff\xfc" * 9, b"fLaC", b"OggS", b"OggS" + bytes(99)]
+)
+@pytest.mark.parametrize("before", [b"", b"\0"])
+def test_what_only_looks_like_a_beginning_hides_no_recording(before, start):
+    data = recording("mp3")
+    assert probe(before + start + data) == probe(data)
 
 
 def test_a_film_behind_junk_is_nothing_we_know():

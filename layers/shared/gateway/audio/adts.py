@@ -102,6 +102,7 @@ def _resync(view: memoryview, position: int, previous: int, budget: Budget) -> i
         stream = _read_header(view, at) >> 36
         if stream >> 12 & _SYNC_MASK != _SYNC:
             continue
+        budget.spend(2)
         if previous and not (stream ^ previous) & _SAME_STREAM:
             if _frame_size(view, at):
                 return at

@@ -45,7 +45,7 @@ def is_page(view: memoryview, budget: Budget) -> bool:
     if page is None or not page.valid or not page.flags & _FIRST or page.end > len(view):
         return False
     budget.spend(page.size >> 7)
-    return page.checksum == _checksum(view[: page.end])
+    return bool(page.checksum == _checksum(view[: page.end]))
 
 
 def _checksum(page: memoryview) -> int:

@@ -12,7 +12,9 @@ from .webm import EBML_ID, is_webm, measure_webm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    IsReal = Callable[[memoryview, Budget], bool]
 
 
 def measure_audio(view: memoryview, found: Finding, budget: Budget) -> None:
@@ -76,7 +78,7 @@ _MEASURES = {
     "mp4": measure_mp4,
 }
 # How each begins, where in it that stands, and whether what begins there is more than chance or a decoy.
-_BEGINNINGS = (
+_BEGINNINGS: "tuple[tuple[str, bytes, int, IsReal], ...]" = (
     *(("wav", riff, 0, lambda body, _: is_wav(body)) for riff in RIFF),
     ("ogg", b"OggS", 0, is_page),
     ("flac", b"fLaC", 0, lambda body, _: is_flac(body)),
@@ -116,9 +118,11 @@ def _streams_behind_junk(view: memoryview, start: int, end: int, budget: Budget)
     if (first := find_mp3(view, start, end, budget)) is not None:
         found.format = "mp3"
         measure_mp3(view, first, found, budget)
-        yield found
+        if found.seconds:
+            yield found
     found = Finding()
     if (first := find_adts(view, start, end, budget)) is not None:
         found.format = "aac"
         measure_adts(view, first, found, budget)
-        yield found
+        if found.seconds:
+            yield found
