@@ -7,13 +7,24 @@ machines, and for PyYAML, which is slow.
 import contextlib
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from admin.yaml_lines import Document, NotYaml, read_yaml
-from gateway import answers, authorization, http, manifest, multipart, totals, transcription_request, uploads
+from gateway import (
+    answers,
+    authorization,
+    http,
+    manifest,
+    multipart,
+    site,
+    totals,
+    transcription_request,
+    uploads,
+)
 from gateway.answers import UnusableAnswerError
 from gateway.errors import GatewayError
 from gateway.manifest import ManifestInvalid
@@ -99,6 +110,11 @@ PARSERS: dict[str, tuple[Parser, int, list[str]]] = {
     ),
     "Authorization": (authorization.bearer_key, HEAD, [" ", "Bearer ", "sk-", "a"]),
     "If-None-Match": (lambda text: '"0123456789abcdef"' in text, HEAD, ['"', '"0123456789abcde', ","]),
+    "asset": (
+        lambda text: site.asset(Path(__file__).parent, text),
+        HEAD,
+        ["a/", "../", "/", "\0", "a", "./", "~"],
+    ),
     "day": (lambda text: totals.Question.read({"start": text}, 0.0), HEAD, ["1", "2020-01-0", "-", "W"]),
     "JSON body": (_json_body, JSON, ["[", "1", '{"a":', "-", '"a', "[[],", " ", "\\"]),
     "JSON object": (lambda text: _json_body(f'{{{text}"a":1}}'), JSON, ['"a":1,', '"":[],', '"b":{"c":1},']),
