@@ -11,8 +11,12 @@ from gateway.manifest.problems import join, kind
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
-# The last step of a path: `.key`, `[7]` or `["a b"]`.
-_LAST_STEP = re.compile(r'(\.?[A-Za-z0-9_-]+|\[[0-9]*\]|\["(?:[^"\\]|\\.)*"\])\Z')
+# One step of a path: `.key`, `[7]` or `["a b"]`; possessive, so that any text is read in linear time.
+_STEP = re.compile(r'\.?[A-Za-z0-9_-]++|\[[0-9]*+\]|\["(?:[^"\\]|\\.)*+"\]')
+# More than any path in a document of the accepted depth, whose keys are cut at 40 characters.
+_MAX_PATH = 16_384
+# Python writes no integer of more digits than 4,300, which are 14,284 bits.
+_MAX_BITS = 14_000
 
 
 class NotYaml(Exception):
@@ -33,11 +37,15 @@ class Document:
 
     def line_of(self, path: str) -> int:
         """The line of a path, or of the nearest thing around it that is written at all."""
-        while path and path not in self.lines:
-            path, steps = _LAST_STEP.subn("", path)
-            if not steps:
-                break
-        return self.lines.get(path, self.lines.get("", 1))
+        if path in self.lines:
+            return self.lines[path]
+        ends, end = [0], 0
+        # The gateway's own problems have paths too, and it may be anybody's.
+        while len(path) <= _MAX_PATH and (step := _STEP.match(path, end)):
+            end = step.end()
+            ends.append(end)
+        within = (path[:end] for end in reversed(ends))
+        return next((self.lines[each] for each in within if each in self.lines), 1)
 
 
 class _Loader(yaml.SafeLoader):
@@ -114,7 +122,8 @@ class _Reader:
         for key_node, value_node in node.value:
             line = _line(key_node)
             if key_node.tag == _MERGE:
-                merged = self._merged(value_node, path, line, level) | merged
+                for key, value in self._merged(value_node, path, line, level).items():
+                    merged.setdefault(key, value)
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
                 self._report(path, line, "keys must be text")
@@ -134,7 +143,8 @@ class _Reader:
         for source in sources:
             value = self.value(source, path, line, level + 1)
             if isinstance(value, dict):
-                merged = value | merged
+                for key, child in value.items():
+                    merged.setdefault(key, child)
             else:
                 self._report(path, line, f"<< merges objects, not {kind(value)}")
         return merged
@@ -147,10 +157,11 @@ class _Reader:
             )
             return None
         try:
-            return self.loader.construct_object(node)
-        except (ValueError, LookupError):
+            value = self.loader.construct_object(node)
+        except (ValueError, LookupError, OverflowError):
             # `!!int x`, or more digits than Python converts: whoever reads the field says what it must be.
             return str(node.value)
+        return str(node.value) if isinstance(value, int) and value.bit_length() > _MAX_BITS else value
 
     def _report(self, path: str, line: int, message: str) -> None:
         self.document.problems.setdefault(path, (line, message))

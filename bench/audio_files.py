@@ -140,6 +140,10 @@ def _fragments(size: int) -> bytes:
     return fill(size, data[:first], data[first : data.rindex(b"mfra") - 4])
 
 
+def _adts(size: int) -> bytes:
+    return fill(size, b"", record("adts", "aac", rate=44100, bit_rate=64000))
+
+
 ORDINARY: dict[str, Maker] = {
     "WAV, PCM": _wav,
     "WAV, IMA ADPCM": _adpcm,
@@ -151,6 +155,7 @@ ORDINARY: dict[str, Maker] = {
     "WebM Opus, 32 kbit/s": _webm,
     "M4A, 64 kbit/s": _m4a,
     "MP4 in fragments": _fragments,
+    "ADTS, 64 kbit/s": _adts,
 }
 
 
@@ -194,6 +199,10 @@ def _torn_mp3(size: int) -> bytes:
     data = record("mp3", "libmp3lame", rate=24000, bit_rate=64000, container_options=_BARE)
     frames = [data[at : at + 192] for at in range(0, len(data) - 191, 192)]
     return fill(size, data, b"x".join([*frames, b""]))
+
+
+def _torn_adts(size: int) -> bytes:
+    return fill(size, record("adts", "aac"), b"\xff\xf1\x60\x40\x01\x7f\xfc" + bytes(4) + b"x")
 
 
 HOSTILE: dict[str, Maker] = {
@@ -240,6 +249,28 @@ HOSTILE: dict[str, Maker] = {
     "MP3, only syncs": _mp3_and(b"\xff"),
     "MP3, free format without end": _mp3_and(b"\xff\xfb\0\0"),
     "MP3, junk between all frames": _torn_mp3,
+    "ADTS, empty frames": lambda size: fill(size, b"", b"\xff\xf1\x60\x40\x00\xff\xfc"),
+    "ADTS, blocks of 4 bytes": lambda size: fill(size, b"", b"\xff\xf1\x40\x40\x01\x7f\xfc" + bytes(4)),
+    "ADTS, two streams in turn": lambda size: fill(
+        size,
+        b"",
+        (b"\xff\xf1\x40\x40\x01\x7f\xfc" + bytes(4)) * 3 + b"\xff\xf1\x60\x40\x01\x7f\xfc" + bytes(4),
+    ),
+    "ADTS, junk between all frames": _torn_adts,
+    "ADTS, only syncs": lambda size: fill(size, record("adts", "aac"), b"\xff\xf1"),
+    "junk, ID3 tags": lambda size: fill(size, b"\0", b"ID3\4\0\0\0\0\0\0"),
+    "junk, ID3 tags around the file": lambda size: fill(
+        size, b"\0" + b"ID3\4\0\0\0\0\x7f\0" * 6000, _mp3_low(9000)
+    ),
+    "junk, broken pages that overlap": lambda size: fill(
+        size, b"\0", b"OggS\0\2" + bytes(20) + b"\xff" * 256 + b"OggS\0\2" * 3
+    ),
+    "junk, then every container": lambda size: (
+        b"\0"
+        + b"".join(make(8000) for make in (_flac, _opus, _webm, _mp3, _adts))
+        + _broken_pages(size - 50_000)
+    ),
+    "junk, EBML heads": lambda size: fill(size, b"\0", b"\x1a\x45\xdf\xa3\x88\xec\x80\xec\x80"),
     "ID3, empty tags": lambda size: fill(size, b"", b"ID3\4\0\0\0\0\0\0"),
     "only 0xFF": lambda size: b"\xff" * size,
 }

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from gateway import answers
+from gateway import answers, media
 from gateway.answers import Transcript, UnusableAnswerError
 from gateway.usage import MEASURED, UNKNOWN, Duration
 
@@ -12,8 +12,8 @@ WORD = {"word": "hi", "start": 0, "end": 0.5}
 SEGMENT = {"id": 0, "start": 0.0, "end": 1.5, "text": "hi"}
 
 
-def read(answer: Any, seconds: float | None = 10.0) -> Transcript:
-    return answers.read(json.dumps(answer).encode(), seconds)
+def read(answer: Any, seconds: float | None = 10.0, max_seconds: float = 14_400.0) -> Transcript:
+    return answers.read(json.dumps(answer).encode(), seconds, max_seconds)
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def read(answer: Any, seconds: float | None = 10.0) -> Transcript:
 )
 def test_a_body_that_is_no_json_object_is_not_an_answer(body: bytes) -> None:
     with pytest.raises(UnusableAnswerError) as unusable:
-        answers.read(body, 1.0)
+        answers.read(body, 1.0, 10.0)
     assert unusable.value.kind == "not_json"
 
 
@@ -37,7 +37,7 @@ def test_silence_is_an_answer() -> None:
 
 
 def test_utf8_is_read_whatever_else_is_claimed_and_a_byte_order_mark_is_no_text() -> None:
-    assert answers.read('\ufeff{"text": "\u00fc\u4f60"}'.encode(), None).text == "\u00fc\u4f60"
+    assert answers.read('\ufeff{"text": "\u00fc\u4f60"}'.encode(), None, 10.0).text == "\u00fc\u4f60"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_timing_may_end_up_to_a_second_after_the_audio() -> None:
 
 def test_not_a_number_in_a_timing_is_no_timing() -> None:
     body = b'{"text": "hi", "words": [{"word": "hi", "start": 0, "end": NaN}]}'
-    assert answers.read(body, 1.0).faults == ("words",)
+    assert answers.read(body, 1.0, 10.0).faults == ("words",)
 
 
 def test_unknown_keys_of_segments_are_kept_and_a_missing_id_is_the_place_in_the_list() -> None:
@@ -83,6 +83,10 @@ def test_unknown_keys_of_segments_are_kept_and_a_missing_id_is_the_place_in_the_
         ({"duration": 1e300}, None),
         ({"usage": {"seconds": 1e9}, "duration": 3}, 3.0),
         ({"duration": "999999999"}, None),
+        ({"duration": 14_400}, 14_400.0),
+        ({"duration": 14_400.001}, None),
+        ({"usage": {"seconds": 14_401}, "duration": "14_400"}, None),
+        ({"usage": {"seconds": "14401"}, "duration": "14400"}, 14_400.0),
         ({"duration": True}, None),
         ({"duration": "soon"}, None),
         ({"usage": [], "duration": None}, None),
@@ -93,6 +97,40 @@ def test_the_reported_duration_is_usage_then_duration_and_a_number(
     answer: dict[str, Any], seconds: float | None
 ) -> None:
     assert read({"text": ""} | answer).reported_seconds == seconds
+
+
+def test_a_figure_that_the_bytes_cannot_hold_is_no_figure() -> None:
+    said = {"text": "", "usage": {"seconds": 61}, "duration": 60}
+    assert read(said, None, media.max_seconds_in(45_000)).reported_seconds == 60.0
+    assert read(said, None, media.max_seconds_in(44_999)).reported_seconds is None
+
+
+@pytest.mark.parametrize(
+    "depth", [*range(17, 40), 500, *range(900, 1020), 5000, *range(9_900, 10_020), 100_000]
+)
+def test_segments_that_are_nested_deeper_than_callers_can_read_are_left_out(depth: int) -> None:
+    nested = "[" * depth + "]" * depth
+    segment = f'{{"id": 0, "start": 0, "end": 1, "text": "hi", "x": {nested}}}'
+    try:
+        transcript = answers.read(f'{{"text": "hi", "segments": [{segment}]}}'.encode(), 1.0, 10.0)
+    except UnusableAnswerError as unusable:
+        assert unusable.kind == "not_json"
+        return
+    assert (transcript.segments, transcript.faults) == (None, ("segments",))
+
+
+def test_segments_are_kept_with_the_lists_and_objects_that_engines_put_into_them() -> None:
+    segment = SEGMENT | {"tokens": [1, 2], "words": [WORD | {"alternatives": [{"word": "high"}]}]}
+    assert read({"text": "hi", "segments": [segment]}).segments == [segment]
+
+
+def test_a_number_too_large_for_python_is_null_and_not_infinity() -> None:
+    body = (
+        b'{"text": "hi", "segments": [{"id": 0, "start": 0, "end": 1, "text": "hi", "avg_logprob": -1e999}]}'
+    )
+    segments = answers.read(body, 1.0, 10.0).segments
+    assert segments is not None
+    assert segments[0]["avg_logprob"] is None
 
 
 def test_json_is_exactly_text_and_usage() -> None:

@@ -36,6 +36,25 @@ def test_any_other_label_is_refused_whatever_the_bytes(label: str) -> None:
         media.admit(label, MP3)
 
 
+ADTS = Audio("aac", "aac", 1.0, True)
+
+
+@pytest.mark.parametrize("label", ["audio/aac", "audio/mpeg", "audio/mp4"])
+def test_adts_is_accepted_by_its_label_and_named_by_its_bytes(label: str) -> None:
+    assert media.admit(label, ADTS) == ("aac", "audio/aac")
+
+
+@pytest.mark.parametrize("label", [None, "application/octet-stream", "audio/x-aac"])
+def test_adts_is_none_of_the_six_formats_that_are_accepted_by_their_bytes(label: str | None) -> None:
+    with pytest.raises(UnsupportedMediaType):
+        media.admit(label, ADTS)
+
+
+def test_bytes_hold_at_most_what_6_kbit_a_second_make_of_them() -> None:
+    assert media.max_seconds_in(26_214_400) == pytest.approx(34_952.53)
+    assert media.max_seconds_in(750) == 1.0
+
+
 def test_what_the_bytes_are_wins_over_the_label() -> None:
     assert media.admit("audio/wav", MP3) == ("mp3", "audio/mpeg")
 

@@ -222,3 +222,12 @@ def test_any_bytes_are_an_answer_or_a_provider_failure(parts: list[bytes]) -> No
         except ProviderFailure:
             continue
         assert len(answer.body) <= LIMIT
+
+
+def test_chunks_are_counted_so_that_tiny_ones_cannot_cost_seconds() -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer, _ = read(head + b"1\r\na\r\n" * 100_000 + b"0\r\n\r\n", limit=1_000_000)
+    assert answer.body == b"a" * 100_000
+    with pytest.raises(ProviderFailure) as caught:
+        read(head + b"1\r\na\r\n" * 131_072 + b"0\r\n\r\n", limit=1_000_000)
+    assert caught.value.kind == "oversized"

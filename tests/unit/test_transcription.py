@@ -146,13 +146,13 @@ def test_silence_is_a_success() -> None:
 
 def test_the_providers_duration_counts_when_the_audio_cannot_be_measured() -> None:
     world = World(home=answer({"text": "hi", "duration": 7.2}))
-    assert json.loads(world.run(form(MODEL, file=b"?" * 100)).body)["usage"]["seconds"] == 8
+    assert json.loads(world.run(form(MODEL, file=b"?" * 6000)).body)["usage"]["seconds"] == 8
     assert world.record.duration.source == "provider"
 
 
 def test_an_unknown_duration_leaves_usage_out() -> None:
     world = World(home=answer({"text": "hi"}))
-    assert json.loads(world.run(form(MODEL, file=b"?" * 100)).body) == {"text": "hi"}
+    assert json.loads(world.run(form(MODEL, file=b"?" * 6000)).body) == {"text": "hi"}
     assert (world.record.duration.seconds, world.record.billed_seconds) == (None, 0)
 
 
@@ -290,7 +290,7 @@ LIMITED = replace(ALICE, limits=Limits(requests_per_minute=2, audio_seconds_per_
 def test_a_request_over_the_rate_is_refused_before_its_body_is_read_and_recorded() -> None:
     world = World(home=answer({"text": "hi"}))
     for remaining in ("1", "0"):
-        reply = world.run(form(MODEL, file=b"?" * 9), caller=LIMITED)
+        reply = world.run(form(MODEL, file=b"?" * 75_000), caller=LIMITED)
         assert reply.headers["x-ratelimit-limit-requests"] == "2"
         assert reply.headers["x-ratelimit-remaining-requests"] == remaining
     error = world.fail([], caller=LIMITED)
@@ -328,9 +328,9 @@ def test_a_failed_request_gives_its_seconds_back() -> None:
 def test_seconds_that_only_the_provider_knows_are_taken_from_the_quota_afterwards() -> None:
     world = World(home=answer({"text": "hi", "duration": 99}))
     caller = replace(LIMITED, limits=Limits(None, 5))
-    world.run(form(MODEL, file=b"?" * 9), caller=caller)
+    world.run(form(MODEL, file=b"?" * 75_000), caller=caller)
     assert world.limits.seconds == {("alice", 0): 99}
-    assert isinstance(world.fail(form(MODEL, file=b"?" * 9), caller=caller), RateLimited)
+    assert isinstance(world.fail(form(MODEL, file=b"?" * 75_000), caller=caller), RateLimited)
 
 
 def test_audio_of_unknown_length_reserves_an_estimate_by_its_size_until_it_is_known() -> None:

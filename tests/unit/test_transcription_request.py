@@ -171,3 +171,10 @@ def test_audio_that_cannot_be_measured_is_refused_only_where_measuring_is_requir
     assert transcription_request.admit(sent, SETTINGS).audio.seconds is None
     with pytest.raises(InvalidRequest):
         transcription_request.admit(sent, replace(SETTINGS, require_measured_audio=True))
+
+
+def test_no_provider_is_believed_that_audio_lasts_longer_than_its_bytes_or_the_limit_allow() -> None:
+    sent = SentFile(memoryview(b"?" * 750_000), "audio/wav")
+    assert transcription_request.admit(sent, SETTINGS).max_seconds == 1000
+    short = replace(SETTINGS, max_audio_seconds=60.0)
+    assert transcription_request.admit(sent, short).max_seconds == 60

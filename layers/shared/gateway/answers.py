@@ -11,8 +11,9 @@ from gateway.usage import Duration
 # A timing may end a little after the audio: decoders pad the last frame.
 _TIMING_SLACK_SECONDS = 1.0
 _MOST_MESSAGE = 200
-# Eleven days: no audio of 25 MB lasts longer, and a larger figure would not fit what is added up from it.
-_MOST_REPORTED_SECONDS = 1_000_000.0
+# Levels of lists and objects in a list of segments: those of the engines have three. Python reads and writes
+# thousands, but the caller's JSON reader may not.
+_MAX_LEVELS = 16
 _UNSAFE = re.compile(
     r"\w+://\S*"  # URLs
     r"|(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?"  # IPv4
@@ -55,15 +56,18 @@ class Transcript:
         return self.segments is not None or self.words is not None or bool(self.faults)
 
 
-def read(body: bytes, measured_seconds: float | None) -> Transcript:
-    """The transcript in a 200's body, as UTF-8 whatever the charset claims. Raises UnusableAnswerError."""
+def read(body: bytes, measured_seconds: float | None, max_seconds: float) -> Transcript:
+    """The transcript in a 200's body, as UTF-8 whatever the charset claims. Raises UnusableAnswerError.
+
+    No duration over `max_seconds` is believed (`media.max_seconds_in` says what the bytes can hold).
+    """
     answer = _object(body)
     if answer is None:
         raise UnusableAnswerError("not_json")
     text = answer.get("text")
     if not isinstance(text, str):
         raise UnusableAnswerError("no_text")
-    reported = _reported_seconds(answer)
+    reported = _reported_seconds(answer, max_seconds)
     known = measured_seconds if measured_seconds is not None else reported
     limit = math.inf if known is None else known + _TIMING_SLACK_SECONDS
     segments, words = _segments(answer.get("segments"), limit), _words(answer.get("words"), limit)
@@ -125,10 +129,16 @@ def _usage(duration: Duration) -> dict[str, Any]:
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
         # NaN and Infinity are not JSON: as null they fail the checks below instead of our own reply.
-        parsed = json.loads(body.decode("utf-8-sig"), parse_constant=lambda _: None)
+        parsed = json.loads(body.decode("utf-8-sig"), parse_constant=lambda _: None, parse_float=_parse_float)
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
+
+
+def _parse_float(text: str) -> float | None:
+    """1e999 is JSON, but Python makes it infinite, and would write it as what is not JSON."""
+    value = float(text)
+    return value if math.isfinite(value) else None
 
 
 def _finite(value: Any) -> float | None:
@@ -141,14 +151,14 @@ def _finite(value: Any) -> float | None:
         return None
 
 
-def _reported_seconds(answer: dict[str, Any]) -> float | None:
+def _reported_seconds(answer: dict[str, Any], max_seconds: float) -> float | None:
     usage = answer.get("usage")
     for value in (usage.get("seconds") if isinstance(usage, dict) else None, answer.get("duration")):
         number = _finite(value)
         # vLLM sends the number as text.
         if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,18})?", value):
             number = float(value)
-        if number is not None and 0 <= number <= _MOST_REPORTED_SECONDS:
+        if number is not None and 0 <= number <= max_seconds:
             return float(number)
     return None
 
@@ -160,11 +170,25 @@ def _is_timed(entry: Any, limit: float) -> bool:
     return start is not None and end is not None and 0 <= start <= end <= limit
 
 
+def _is_shallow(value: list[Any]) -> bool:
+    """Whether nothing in it is nested deeper than _MAX_LEVELS. Goes level by level, because Python's own stack is
+    what too deep a value would exhaust."""
+    level: list[Any] = [value]
+    for _ in range(_MAX_LEVELS):
+        children = (child for each in level for child in (each.values() if isinstance(each, dict) else each))
+        level = [child for child in children if isinstance(child, dict | list)]
+        if not level:
+            return True
+    return False
+
+
 def _segments(value: Any, limit: float) -> list[dict[str, Any]] | None:
     """Segments with every key the provider sent (avg_logprob, ...); the place in the list where it gave no id."""
     if not isinstance(value, list):
         return None
     if not all(_is_timed(each, limit) and isinstance(each.get("text"), str) for each in value):
+        return None
+    if not _is_shallow(value):
         return None
     return [
         each if _finite(each.get("id")) is not None else {**each, "id": n} for n, each in enumerate(value)

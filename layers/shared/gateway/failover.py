@@ -172,7 +172,7 @@ class Failover:
             answer = self._send(request, deployment, until, api_key, verbose=verbose)
             outcome = _outcome_of(answer)
             if outcome == OK:
-                transcript = answers.read(answer.body, request.file.audio.seconds)
+                transcript = answers.read(answer.body, request.file.audio.seconds, request.file.max_seconds)
                 self.health.succeeded(deployment, self.clock() - started, request.file.audio.seconds, caller)
             elif outcome == REFUSED:
                 refusal = answers.refusal_message(answer.body, api_key)

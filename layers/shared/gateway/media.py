@@ -9,6 +9,8 @@ if TYPE_CHECKING:  # the prober takes 100 ms to import, and uploads need none
 
 # Of one file, in one request or in parts (contract section 3).
 MOST_AUDIO_BYTES = 26_214_400
+# Speech is coded with no less (Opus from 6 kbit/s): of audio that cannot be measured, so many bits are a second.
+MIN_BITS_PER_SECOND = 6_000
 ACCEPTED = "wav, mp3, m4a/mp4, flac, ogg (vorbis, opus) and webm"
 
 _WAV, _MP3, _MP4, _AAC = (
@@ -29,7 +31,14 @@ _LABELS = {
     **dict.fromkeys(("audio/webm", "video/webm"), _WEBM),
     "audio/aac": _AAC,
 }
-_FORMATS = {"wav": _WAV, "mp3": _MP3, "mp4": _MP4, "flac": _FLAC, "ogg": _OGG, "webm": _WEBM}
+_FORMATS = {"wav": _WAV, "mp3": _MP3, "mp4": _MP4, "flac": _FLAC, "ogg": _OGG, "webm": _WEBM, "aac": _AAC}
+# Recognised and measured, but accepted by label alone: it is none of the contract's six formats.
+_BY_LABEL_ONLY = "aac"
+
+
+def max_seconds_in(size: int) -> float:
+    """The most seconds that `size` bytes of audio are believed to hold."""
+    return size * 8 / MIN_BITS_PER_SECOND
 
 
 def admit(label: str | None, audio: "Audio") -> tuple[str, str]:
@@ -44,7 +53,7 @@ def admit(label: str | None, audio: "Audio") -> tuple[str, str]:
         )
     if audio.has_audio is False:
         raise UnsupportedMediaType(f"The file has no audio track. Accepted audio: {ACCEPTED}.", param="file")
-    if audio.format is not None:
+    if audio.format is not None and (audio.format != _BY_LABEL_ONLY or label in _LABELS):
         return _FORMATS[audio.format]
     if label in _LABELS:
         return _LABELS[label]

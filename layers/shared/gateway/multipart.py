@@ -9,18 +9,27 @@ import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email.message import Message
-from email.utils import collapse_rfc2231_value
+from urllib.parse import unquote
 
 from requests_toolbelt.multipart.decoder import ImproperBodyPartContentException, MultipartDecoder
 
 from gateway.errors import InvalidRequest
 
 MOST_PARTS = 128
-_MOST_HEADER_BYTES = 16_384
+MAX_BLOCK_BYTES = 4096
+MAX_HEADER_BYTES = 16_384
 # RFC 2046 section 5.1.1: 1 to 70 characters of this set, the last no space.
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 _AFTER_DELIMITER = re.compile(rb"[ \t]*\r\n")
+# `; name=token` or `; name="quoted"` (RFC 9110 section 5.6.6). The possessive repeats never backtrack, so that a
+# header costs linear time. What follows a value up to the next semicolon is ignored: browsers of old put quotes
+# into filenames as they were.
+_PARAMETER = re.compile(
+    r';\s*+(?P<name>[^\s;="]++)\s*+=\s*+(?:"(?P<quoted>(?:[^"\\]|\\.)*+)"?|(?P<token>[^;"]*+))[^;]*+',
+    re.DOTALL,
+)
+_ESCAPED = re.compile(r'\\(["\\])')
+_EXTENDED = re.compile(r"(utf-8|iso-8859-1|us-ascii)'[^']*'(.*)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,31 +65,55 @@ def read(content_type: str, body: bytes) -> list[Part]:
 
 
 def _boundary_of(content_type: str) -> bytes:
-    header = Message()
-    header["content-type"] = content_type
-    try:
-        boundary = header.get_boundary()
-    except (ValueError, LookupError):  # extended parameters (RFC 2231) in charsets that are none
-        boundary = ""
+    boundary = _parameter(content_type, "boundary")
     if boundary is None:
         raise InvalidRequest("The multipart body has no boundary in its Content-Type header.")
-    if not _BOUNDARY.fullmatch(boundary):
+    if not _BOUNDARY.fullmatch(boundary.rstrip()):
         raise InvalidRequest("The multipart boundary is not valid: 1 to 70 characters as RFC 2046 allows.")
-    return boundary.encode("ascii")
+    return boundary.rstrip().encode("ascii")
+
+
+def _parameter(header: str, name: str) -> str | None:
+    """The first value of a header's parameter, None when it has none; linear in the header's length.
+
+    The extended form `name*=UTF-8''...` (RFC 8187) wins over the plain one; one that cannot be decoded is empty.
+    """
+    plain: str | None = None
+    for match in _PARAMETER.finditer(header):
+        found, quoted = match["name"].lower(), match["quoted"]
+        value = match["token"].strip() if quoted is None else _ESCAPED.sub(r"\1", quoted)
+        if found == name and plain is None:
+            plain = value
+        elif found == f"{name}*":
+            extended = _EXTENDED.fullmatch(value)
+            try:
+                return unquote(extended[2], extended[1], "strict") if extended else ""
+            except UnicodeDecodeError:
+                return ""
+    return plain
 
 
 def _frames(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, memoryview]]:
     """Header block and content of every part, up to the closing delimiter."""
     view = memoryview(body)
-    start, count = None, 0
+    start, count, header_bytes = None, 0, 0
     for at, after, closes in _delimiters(body, b"--" + boundary):
         if start is not None:
             count += 1
             if count > MOST_PARTS:
                 raise InvalidRequest(f"The multipart body has more than {MOST_PARTS} parts.")
-            blank = body.find(b"\r\n\r\n", start, min(at, start + _MOST_HEADER_BYTES))
+            blank = body.find(b"\r\n\r\n", start, min(at, start + MAX_BLOCK_BYTES + 4))
             if blank < 0:
-                raise InvalidRequest("A part of the multipart body has no header block, or one over 16 KiB.")
+                raise InvalidRequest(
+                    "A part of the multipart body has no header block, or one larger than "
+                    f"{MAX_BLOCK_BYTES} bytes, the most accepted."
+                )
+            header_bytes += blank - start
+            if header_bytes > MAX_HEADER_BYTES:
+                raise InvalidRequest(
+                    f"The header blocks of the multipart body are together larger than {MAX_HEADER_BYTES} bytes, "
+                    "the most accepted: send fewer parts, or shorter names and filenames."
+                )
             yield body[start:blank], view[blank + 4 : at]
         if closes:
             return
@@ -129,14 +162,9 @@ def _headers(blocks: list[bytes]) -> list[dict[str, str]]:
 
 
 def _part(headers: dict[str, str], content: memoryview) -> Part:
-    header = Message()
-    try:
-        header["content-disposition"] = headers.get("content-disposition", "")
-        disposition = header.get_content_disposition()
-        name = collapse_rfc2231_value(header.get_param("name", "", header="content-disposition"))
-    except (ValueError, LookupError):  # extended parameters (RFC 2231) in charsets that are none
-        raise InvalidRequest("The headers of a part of the multipart body cannot be read.") from None
-    if disposition != "form-data" or not name:
+    header = headers.get("content-disposition", "")
+    name = _parameter(header, "name")
+    if header.split(";", 1)[0].strip().lower() != "form-data" or not name:
         raise InvalidRequest("A part of the multipart body has no name: each needs form-data with a name.")
     label = headers.get("content-type", "").split(";", 1)[0].strip().lower()
     return Part(name, label or None, content)

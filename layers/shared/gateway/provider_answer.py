@@ -12,6 +12,7 @@ from gateway.provider_connection import Connection, Deadline, ProviderFailure
 _HEAD_BYTES = 64 * 1024  # all headers, and all trailers
 _LINE_BYTES = 4 * 1024  # a status line, or the size of a chunk with its extensions
 _INTERIM_ANSWERS = 16
+_MAX_CHUNKS = 131_072  # 5 MiB in chunks of 40 bytes; of one byte each they would cost seconds of CPU time
 _GZIP_MEMBERS = 64
 _STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})( .*)?")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;.*)?")
@@ -158,7 +159,7 @@ def _read_body(reader: _Reader, head: _Head, limit: int) -> tuple[bytes, bool]:
 
 def _read_chunks(reader: _Reader, limit: int) -> bytes:
     body = bytearray()
-    while True:
+    for _ in range(_MAX_CHUNKS):
         match = _CHUNK_SIZE.fullmatch(reader.line(_LINE_BYTES))
         if match is None:
             raise ProviderFailure("protocol", "the answer has a malformed chunk")
@@ -170,6 +171,7 @@ def _read_chunks(reader: _Reader, limit: int) -> bytes:
         body += reader.exactly(size)
         if reader.line(1):
             raise ProviderFailure("protocol", "the answer has a chunk of another size than it says")
+    raise ProviderFailure("oversized", f"the answer has {_MAX_CHUNKS} chunks or more")
 
 
 def _check_size(size: int, limit: int) -> None:

@@ -17,7 +17,7 @@ _MOST_OTHER_FIELDS = 32
 _MOST_OTHER_BYTES = 8192
 _GRANULARITY_FIELDS = ("timestamp_granularities[]", "timestamp_granularities")
 _SINGLE_FIELDS = ("model", "language", "prompt", "response_format", "temperature", "stream", "file_id")
-_LANGUAGE = re.compile(r"([A-Za-z]{2,3})(?:[-_][A-Za-z0-9]{1,8})*")
+_LANGUAGE = re.compile(r"([A-Za-z]{2,3})(?:[-_][A-Za-z0-9]{1,8}){0,8}")
 _DECIMAL = re.compile(r"[+]?(?:[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][+-]?[0-9]{1,3})?")
 
 
@@ -31,12 +31,16 @@ class SentFile:
 
 @dataclass(frozen=True, slots=True)
 class AudioFile:
-    """The audio: its bytes, what they were found to be, and its name and type upstream."""
+    """The audio: its bytes, what they were found to be, and its name and type upstream.
+
+    No provider is believed that it lasts longer than `max_seconds`.
+    """
 
     content: memoryview
     audio: Audio
     extension: str
     media_type: str
+    max_seconds: float = 14_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,8 @@ def admit(sent: SentFile, settings: TranscribeSettings) -> AudioFile:
         raise InvalidRequest(
             "The duration of this audio cannot be measured, which is required here.", param="file"
         )
-    return AudioFile(sent.content, found, extension, media_type)
+    max_seconds = min(media.max_seconds_in(len(sent.content)), settings.max_audio_seconds)
+    return AudioFile(sent.content, found, extension, media_type, max_seconds)
 
 
 def read_fields(parts: Sequence[Part], file: AudioFile) -> TranscriptionRequest:

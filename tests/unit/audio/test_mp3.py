@@ -103,10 +103,6 @@ def test_an_id3_tag_without_frames_is_nothing_we_know():
     assert probe(id3(bytes(1000))).format is None
 
 
-def test_adts_is_not_mistaken_for_mp3():
-    assert probe(record("adts", "aac")).format is None
-
-
 def test_two_frames_that_fill_the_file_are_enough():
     data = mp3(rate=24000, bit_rate=64000)
     assert probe(data[:384]).seconds == pytest.approx(2 * 576 / 24000)

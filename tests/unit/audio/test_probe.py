@@ -10,6 +10,7 @@ from .recordings import record
 
 MAGICS = [
     b"", b"ID3\4\0\0\0\0\0\0", b"RIFF\0\0\0\0WAVEfmt ", b"OggS\0\2", b"fLaC\x80\0\0\x22", b"\xff\xfb\x90\x00",
+    b"\xff\xf1\x60\x40",
     b"\x1a\x45\xdf\xa3\x84\x42\x82\x84webm", b"\0\0\0\x10ftypM4A ", b"\0\0\0\x10moov\0\0\0\x08mvhd",
 ]  # fmt: skip
 
@@ -19,7 +20,7 @@ MAGICS = [
 @settings(deadline=None, max_examples=500)
 def test_any_bytes_give_an_answer_that_makes_sense(magic, rest):
     audio = probe(magic + rest)
-    assert audio.format in (None, "wav", "mp3", "mp4", "flac", "ogg", "webm")
+    assert audio.format in (None, "wav", "mp3", "mp4", "flac", "ogg", "webm", "aac")
     assert audio.has_audio in (None, True, False)
     assert audio.seconds is None or (math.isfinite(audio.seconds) and audio.seconds > 0)
     assert audio.format or audio == Audio()

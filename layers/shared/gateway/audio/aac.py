@@ -4,7 +4,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 # Audio object types (ISO/IEC 14496-3 table 1.17): samples of one access unit, with frameLengthFlag 0 and 1.
 _GENERAL = dict.fromkeys((1, 2, 3, 4, 5, 6, 7, 17, 19, 20, 22, 29), (1024, 960)) | {
     23: (512, 480),
@@ -24,6 +24,15 @@ _USAC_FRAMES = (
 _MAX_UNIT_BYTES = 1536
 
 
+def max_unit_bytes(configuration: int) -> int:
+    """The most bytes of one unit, by the channel configuration (ISO/IEC 14496-3 table 1.19).
+
+    0: the layout stands elsewhere, at most 16 elements; 7 and up: eight channels.
+    """
+    channels = configuration if 0 < configuration < 7 else 8 if configuration else 16
+    return _MAX_UNIT_BYTES * channels
+
+
 class AacUnits:
     """Counts samples of AAC access units at the core rate: SBR doubles rate and samples alike."""
 
@@ -34,7 +43,7 @@ class AacUnits:
     def __init__(self, rate: int, frame: int, channels: int) -> None:
         self.rate = rate
         self._frame = frame
-        self._limit = _MAX_UNIT_BYTES * channels
+        self._limit = max_unit_bytes(channels)
 
     def count(self, _view: memoryview, _starts: "Sequence[int]", sizes: "Sequence[int]", /) -> int:
         """Samples in these access units.
@@ -67,7 +76,7 @@ class _Bits:
         index = self.read(4)
         if index == 15:
             return self.read(24)
-        return _RATES[index] if index < len(_RATES) else 0
+        return RATES[index] if index < len(RATES) else 0
 
 
 def read_audio_specific_config(config: bytes) -> AacUnits | None:
@@ -86,13 +95,12 @@ def read_audio_specific_config(config: bytes) -> AacUnits | None:
         frame = _GENERAL[kind][bits.read(1)]
     if not rate or not frame:
         return None
-    # 0: the layout stands elsewhere, at most 16 elements; 7 and up: eight channels.
-    return AacUnits(rate, frame, channels if 0 < channels < 7 else 8 if channels else 16)
+    return AacUnits(rate, frame, channels)
 
 
 def _read_usac(bits: _Bits) -> tuple[int, int]:
     """Output rate and samples of one xHE-AAC frame (UsacConfig, ISO/IEC 23003-3 section 5.2)."""
     index = bits.read(5)
-    rate = bits.read(24) if index == 31 else _RATES[index] if index < len(_RATES) else 0
+    rate = bits.read(24) if index == 31 else RATES[index] if index < len(RATES) else 0
     length = bits.read(3)
     return rate, _USAC_FRAMES[length] if length < len(_USAC_FRAMES) else 0

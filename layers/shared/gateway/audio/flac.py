@@ -109,11 +109,19 @@ class FlacFrames:
         return round(total)
 
 
-def measure_flac(view: memoryview, start: int, found: Finding, budget: Budget) -> None:
-    """Adds up the frames behind the metadata blocks; `start` is the position of `fLaC`."""
+def is_flac(view: memoryview) -> bool:
+    """The magic, and a STREAMINFO block that can be one (RFC 9639 sections 8.1 and 8.2)."""
+    block = bytes(view[: 8 + _STREAMINFO])
+    blocks = int.from_bytes(block[8:10], "big"), int.from_bytes(block[10:12], "big")
+    magic = block[:4] == b"fLaC" and block[4:8] in (b"\0\0\0\x22", b"\x80\0\0\x22")
+    return magic and 16 <= blocks[0] <= blocks[1] and read_streaminfo_rate(block[8:]) > 0
+
+
+def measure_flac(view: memoryview, found: Finding, budget: Budget) -> None:
+    """Adds up the frames behind the metadata blocks; the file begins with `fLaC`."""
     found.codec = "flac"
     found.has_audio = True
-    position, rate = _skip_metadata(view, start + 4, budget)
+    position, rate = _skip_metadata(view, 4, budget)
     samples: dict[int, int] = {}  # by rate
     for begin, end, frame in _frames(view, position, budget):
         hertz = frame.rate or rate

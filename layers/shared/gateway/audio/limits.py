@@ -12,6 +12,9 @@ MAX_TRIM_SECONDS = 0.3
 samples of AAC at 8 kHz are 0.264 s); a header that claims more is not believed, so a lie gains no more than
 this."""
 
+MAX_JUNK_BYTES = 1 << 16
+"""Bytes that are skipped before a container, ID3 tags aside."""
+
 BATCH = 4096
 """Packets measured at once: enough to amortise a call, few enough to need no memory."""
 

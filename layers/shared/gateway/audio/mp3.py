@@ -12,7 +12,6 @@ _unpack_header = Struct(">I").unpack_from
 # other containers have more tries. Two that end where the file ends will do.
 _CHAIN_AT_START, _CHAIN_AFTER_TAG, _CHAIN_AFTER_JUNK = 3, 2, 8
 _SYNC = 0x7FF  # eleven bits
-_JUNK = 1 << 16  # bytes before the first frame that are searched
 _MAX_FREE_FRAME = (
     5760  # bytes between two headers of a free-format stream: 640 kbit/s in MPEG-1 layer III at 16 kHz
 )
@@ -31,11 +30,14 @@ def skip_id3(view: memoryview, budget: Budget) -> int:
     return position
 
 
-def find_mp3(view: memoryview, tagged: int, budget: Budget) -> int | None:
-    """Where the first of enough consecutive, consistent frames starts; ID3v2 tags end at `tagged`."""
-    if _is_chain(view, tagged, _CHAIN_AFTER_TAG if tagged else _CHAIN_AT_START):
-        return tagged
-    for position in occurrences(view[: tagged + _JUNK], b"\xff", tagged):
+def is_mp3(view: memoryview, position: int, *, tagged: bool) -> bool:
+    """Whether enough frames follow each other from `position` on; `tagged`: an ID3 tag ends there."""
+    return _is_chain(view, position, _CHAIN_AFTER_TAG if tagged else _CHAIN_AT_START)
+
+
+def find_mp3(view: memoryview, start: int, end: int, budget: Budget) -> int | None:
+    """Where from `start` to `end` a stream begins, behind junk."""
+    for position in occurrences(view[: end + 1], b"\xff", start):
         budget.spend()
         if _is_chain(view, position, _CHAIN_AFTER_JUNK):
             return position

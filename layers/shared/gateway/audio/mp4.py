@@ -15,6 +15,7 @@ from .sample_table import add_run_samples, add_table_samples
 
 _IMAGES = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif", b"jp2 ", b"jpx ", b"jpm ", b"crx ")
 _WITHOUT_FTYP = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp", b"sidx", b"moof")
+_BEHIND_FTYP = (*_WITHOUT_FTYP, b"uuid", b"meta", b"pdin", b"ssix", b"prft", b"emsg")
 _NO_AUDIO = b"vide auxv pict text sbtl subt subp clcp tmcd hint meta".split()
 _MAX_TRACKS = 16
 
@@ -31,6 +32,14 @@ def is_mp4(view: memoryview, budget: Budget) -> bool:
         if kind in (b"moov", b"moof"):
             return any(child in (b"mvhd", b"mfhd") for child, *_ in boxes(body, budget))
     return False
+
+
+def is_file_type(view: memoryview) -> bool:
+    """Whether the file begins with a file type box, and another box follows it."""
+    size = read_integer(view, 0, 4)
+    if bytes(view[4:8]) != b"ftyp" or not 16 <= size <= 4096 or size % 4:
+        return False
+    return bytes(view[8:12]) not in _IMAGES and bytes(view[size + 4 : size + 8]) in _BEHIND_FTYP
 
 
 def measure_mp4(view: memoryview, found: Finding, budget: Budget) -> None:

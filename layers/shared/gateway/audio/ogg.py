@@ -39,6 +39,15 @@ def measure_ogg(view: memoryview, found: Finding, budget: Budget) -> None:
         found.has_audio = False
 
 
+def is_page(view: memoryview, budget: Budget) -> bool:
+    """Whether the file begins with a whole page, its checksum right, that begins a stream."""
+    page = _Page(view, 0) if len(view) >= _HEADER else None
+    if page is None or not page.valid or not page.flags & _FIRST or page.end > len(view):
+        return False
+    budget.spend(page.size >> 7)
+    return bool(page.checksum == _checksum(view[: page.end]))
+
+
 def _checksum(page: memoryview) -> int:
     """Ogg's CRC-32 (RFC 3533 section 6) of a page, whose own checksum field counts as zero.
 

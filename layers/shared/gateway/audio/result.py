@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 class Audio:
     """A measured file; frozen. Written out because importing dataclasses or typing takes longer than a probe.
 
-    - `format`: wav, mp3, mp4 (m4a too), flac, ogg or webm (Matroska too); None for nothing we know.
+    - `format`: wav, mp3, mp4 (m4a too), flac, ogg, webm (Matroska too) or aac (ADTS); None for nothing we know.
     - `codec`: a name for people and logs, None when unknown.
     - `seconds`: None when the duration cannot be established.
     - `has_audio`: False only when the container is readable, has tracks, and all of them are known to be
@@ -63,6 +63,11 @@ class Finding:
         self.codec: str | None = None
         self.seconds: float | None = None
         self.has_audio: bool | None = None
+
+    def take(self, other: "Finding") -> None:
+        """Replaces what was found by what another walk found."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(other, name))
 
     def result(self) -> Audio:
         """The frozen value; no samples at all is no duration."""

@@ -20,13 +20,13 @@ _NAMES = {
     _MP2: "mp2",
     _MP3: "mp3",
 }
-_RIFF = (b"RIFF", b"RF64", b"BW64", b"RIFX")
+RIFF = (b"RIFF", b"RF64", b"BW64", b"RIFX")
 _UNSET_SIZES = (0, 0xFFFFFFFF)  # what a writer leaves that could not seek back: the chunk goes to the end
 
 
 def is_wav(view: memoryview) -> bool:
     """A RIFF form of type WAVE with at least one chunk header."""
-    return len(view) >= 20 and bytes(view[:4]) in _RIFF and bytes(view[8:12]) == b"WAVE"
+    return len(view) >= 20 and bytes(view[:4]) in RIFF and bytes(view[8:12]) == b"WAVE"
 
 
 def measure_wav(view: memoryview, found: Finding, budget: Budget) -> None:

@@ -28,6 +28,7 @@ _CONTENT_ENCODINGS, _AUDIO, _RATE, _CHANNELS, _BIT_DEPTH = 0x6D80, 0xE1, 0xB5, 0
 _AUDIO_TRACK = 2
 _OTHER_TRACKS = (1, 16, 17, 18, 32, 33)  # video, logo, subtitle, buttons, control, metadata
 
+EBML_ID = _EBML.to_bytes(4, "big")
 _CLUSTER_ID = _CLUSTER.to_bytes(4, "big")
 _LACING, _XIPH_LACING, _FIXED_LACING = 6, 2, 4  # bits of a block's flags
 _SHORT_BLOCK, _LONG_BLOCK = _SIMPLE_BLOCK << 1 | 1, _SIMPLE_BLOCK << 2 | 1  # with a size of one byte, of two
