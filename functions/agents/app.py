@@ -11,6 +11,7 @@ from gateway.operators import Operator
 from gateway.settings import catalog_settings
 from gateway.store import aws
 from gateway.store.credentials import credential_store
+from gateway.store.keys import key_store
 from gateway.store.providers import provider_store
 
 app = new_app()
@@ -58,7 +59,14 @@ def event() -> dict[str, Any]:
 
 def operator() -> Operator:
     user_id = caller_of(event()).user_id
-    return Operator(user_id, provider_store(), credential_store(), catalog_settings(), time.time())
+    return Operator(
+        user_id,
+        provider_store(),
+        credential_store(),
+        catalog_settings(),
+        time.time(),
+        is_own_key=lambda key: key_store().knows(key),
+    )
 
 
 def handler(raw_event: dict[str, Any], context: Any) -> dict[str, Any]:

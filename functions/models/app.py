@@ -20,8 +20,9 @@ app = new_app()
 @app.get("/v1/models")
 def list_models() -> "Response[str]":
     caller = caller_of(app.current_event.raw_event)
-    listing = catalog_store().listing(caller.user_id)
-    return json_response(catalog.list_models(usable(listing, caller, catalog_settings(), time.time())))
+    listing = catalog_store().whole_listing(caller.user_id)
+    callable_now = usable(listing.deployments, caller, catalog_settings(), time.time())
+    return json_response(catalog.list_models(callable_now, caller.user_id, is_cut=listing.is_cut))
 
 
 @app.get("/v1/models/.+")

@@ -68,9 +68,10 @@ def publish(access: str = "authenticated") -> None:
     }
     parsed = {"schema_version": 1, "agent": {"name": "home"}, "hosts": [{"id": "h", "services": [service]}]}
     settings = CatalogSettings(provider_online_seconds=120, allow_private=False)
-    Operator("carol", provider_store(), credential_store(), settings, time.time()).upload_manifest(
-        {"parsed": parsed}
+    operator = Operator(
+        "carol", provider_store(), credential_store(), settings, time.time(), is_own_key=lambda _: False
     )
+    operator.upload_manifest({"parsed": parsed})
 
 
 @pytest.mark.parametrize("path", sorted(EVENTS.glob("*.json")), ids=lambda path: path.stem)

@@ -39,10 +39,11 @@ class Agent:
         self.store = FakeProviders()
         self.now = now
         self.encryptions = 0
+        self.own_keys: set[str] = set()
 
     @property
     def operator(self) -> Operator:
-        return Operator("alice", self.store, self, SETTINGS, self.now)
+        return Operator("alice", self.store, self, SETTINGS, self.now, is_own_key=self.own_keys.__contains__)
 
     def encrypt(self, secret: str, *place: str) -> bytes:
         self.encryptions += 1

@@ -6,6 +6,7 @@ from typing import Any
 from gateway.deployments import slug_of
 from gateway.manifest.bounds import MOST_BYTES, TOO_LARGE, check_bounds
 from gateway.manifest.problems import ManifestInvalid, Problems, kind
+from gateway.manifest.rows import MAX_ROWS, check_rows, count_rows, too_many_rows
 from gateway.manifest.schema import MOST_SERVICES, URL_SAFE, check_manifest, is_url_safe
 from gateway.manifest.values import (
     Manifest,
@@ -18,15 +19,19 @@ from gateway.manifest.values import (
 )
 
 __all__ = [
+    "MAX_ROWS",
     "MOST_BYTES",
     "URL_SAFE",
     "Manifest",
     "ManifestInvalid",
     "Model",
     "Service",
+    "count_rows",
     "is_url_safe",
+    "read_stored",
     "read_upload",
     "slug_of",
+    "too_many_rows",
     "validate",
 ]
 
@@ -52,6 +57,12 @@ def validate(parsed: object) -> Manifest:
     return _read(parsed, "manifest", Problems())
 
 
+def read_stored(document: dict[str, Any]) -> Manifest:
+    """The manifest in a document that was valid when it was stored: checked no more, since limits that came later
+    must not make it unreadable."""
+    return to_manifest(document)
+
+
 def _read(parsed: object, root: str, problems: Problems) -> Manifest:
     if not isinstance(parsed, dict):
         wrong = "is required" if parsed is None else f"must be an object, not {kind(parsed)}"
@@ -63,7 +74,11 @@ def _read(parsed: object, root: str, problems: Problems) -> Manifest:
         _check_services(parsed, problems)
     if problems.found:
         raise ManifestInvalid(problems.found)
-    return to_manifest(parsed)
+    accepted = to_manifest(parsed)
+    check_rows(accepted.services, problems)
+    if problems.found:
+        raise ManifestInvalid(problems.found)
+    return accepted
 
 
 def _check_hosts(parsed: dict[str, Any], problems: Problems) -> None:
