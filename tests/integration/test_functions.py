@@ -118,6 +118,20 @@ def test_a_model_that_only_its_owner_may_use_is_neither_listed_nor_found() -> No
     assert error_of(invoke("models_retrieve")) == (404, "not_found")
 
 
+def test_a_service_with_one_of_our_own_keys_is_not_routed_and_says_why() -> None:
+    key, _ = key_store().create("alice")
+    sent = json.loads(event("agents_manifest")["body"])
+    (service, *_) = sent["parsed"]["hosts"][0]["services"]
+    service |= {"type": "stt", "api_key": key, "url": "https://asr.example/v1"}
+    assert invoke("agents_manifest", body=json.dumps(sent))["statusCode"] == 200
+    (provider,) = json.loads(invoke("agents_list_providers")["body"])["data"]
+    (shown, *_) = provider["services"]
+    assert (shown["routed"], shown["reason"].startswith("its api_key is a key of this gateway")) == (
+        False,
+        True,
+    )
+
+
 def test_translations_are_a_real_route_that_is_not_available() -> None:
     assert error_of(invoke("translate")) == (404, "not_found")
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from gateway.deployments import TIMESTAMPS, Deployment, provider_id
@@ -39,7 +39,7 @@ def list_models(
 
 def _within_bytes(
     entries: dict[str, dict[str, Any]], pools: dict[str, list[Deployment]], caller: str
-) -> Iterable[str]:
+) -> Collection[str]:
     """The slugs of the entries that are listed."""
     sizes = {slug: len(json.dumps(entry, ensure_ascii=False).encode()) for slug, entry in entries.items()}
     if sum(sizes.values()) <= MAX_LIST_BYTES:

@@ -30,7 +30,10 @@ _MOST_PATCHED_USERS = 2000
 _MAX_PATCHED_SERVICES = 200
 # Lambda carries 6,291,556 bytes of response JSON, in which every quote and backslash of the body is escaped.
 _MAX_LISTING_BYTES = 5_500_000
-TOO_MANY_PROVIDERS = f"an owner has at most {MAX_PROVIDERS} providers: remove one with DELETE /v1/providers/{{name}} before adding another"
+TOO_MANY_PROVIDERS = (
+    f"an owner has at most {MAX_PROVIDERS} providers: "
+    "remove one with DELETE /v1/providers/{name} before adding another"
+)
 
 
 class Providers(Protocol):
@@ -137,7 +140,8 @@ class Operator:
         try:
             self._change(name, edit)
         except ManifestRefused as refused:
-            self._change(name, lambda provider: replace(provider, errors=tuple(refused.problems)))
+            errors = tuple(refused.problems)
+            self._change(name, lambda provider: replace(provider, errors=errors))
             raise
         return {"manifest": uploaded.redacted, "errors": []}
 

@@ -13,7 +13,8 @@ def count_rows(services: Iterable[Service], owner: str = "") -> int:
     """The rows of the stt services under their `access` and `allowed_users`: one for each name of each model (its
     slug, and its served id where that differs), and one for each audience of the provider: the owner, every listed
     user, everyone."""
-    by_model, users, everyone = 0, set(), False
+    by_model, everyone = 0, False
+    users: set[str] = set()
     for service in services:
         if service.type != "stt" or not service.models:
             continue

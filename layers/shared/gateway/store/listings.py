@@ -8,13 +8,14 @@ from gateway.deployments import EVERYONE, Deployment
 from gateway.shares import share_out
 from gateway.store import aws
 from gateway.store.recent import Recent
-from gateway.store.rows import Row, listed_deployments
+from gateway.store.rows import Row, listed_deployments, names_in
 
 # What one audience's part of a listing may read and hold. An owner has at most 20 providers, each with one row of
 # under 1 KB, so the rows of 500 owners who have as many as they may are read.
 MAX_ROWS_READ = 10_000
-MAX_PROVIDERS_READ = 1_000
-MAX_BYTES_READ = 2_000_000
+# Bytes of what providers list, and for each provider what reading its head weighs: a thousand small ones fit.
+MAX_WEIGHT_READ = 2_000_000
+HEAD_WEIGHT = 1_500
 MAX_DEPLOYMENTS = 2_000
 
 Key = tuple[str, str]
@@ -61,62 +62,54 @@ class Listings:
         rows = list(
             islice(aws.query(self.table, f"audience#{audience}", consistent=consistent), MAX_ROWS_READ + 1)
         )
-        by_provider: dict[Key, list[Row]] = {}
+        by_provider: dict[Key, list[tuple[str, Row]]] = {}
         for row in rows[:MAX_ROWS_READ]:
-            by_provider.setdefault((row["owner"], row["provider"]), []).append(row)
-        chosen = share_out(_by_owner(by_provider), lambda _: 1, MAX_PROVIDERS_READ, first=audience)
+            owner, name, version = names_in(row)
+            by_provider.setdefault((owner, name), []).append((version, row))
+        # Of an owner's many, those that were published last; which are online is not known yet.
+        latest = sorted(by_provider, key=lambda key: by_provider[key][-1][0], reverse=True)
+        chosen = share_out(
+            _by_owner(latest),
+            lambda key: HEAD_WEIGHT + max(row.get("bytes", 0) for _, row in by_provider[key]),
+            MAX_WEIGHT_READ,
+            first=audience,
+        )
         heads = self._heads(chosen, consistent)
         current = {
-            key: [row for row in by_provider[key] if row["version"] == head.get("version")]
+            key: [row for version, row in by_provider[key] if version == head.get("version")]
             for key in chosen
             if (head := heads.get(key))
         }
         is_torn = not all(current.values())
-        complete = [key for key in chosen if current.get(key)]
-        # Of an owner's many, those that were alive lately.
-        complete.sort(key=lambda key: -heads[key]["last_seen_at"])
-        readable = share_out(
-            _by_owner(complete),
-            lambda key: sum(row.get("bytes", 0) for row in current[key]),
-            MAX_BYTES_READ,
-            first=audience,
-        )
-        found = self._deployments(audience, readable, current, heads, consistent=consistent)
+        found = self._deployments(audience, current, heads, consistent=consistent)
         kept = share_out(found, lambda _: 1, MAX_DEPLOYMENTS, first=audience)
         is_cut = (
             len(rows) > MAX_ROWS_READ
             or len(chosen) < len(by_provider)
-            or len(readable) < len(complete)
             or len(kept) < sum(map(len, found.values()))
         )
         return Listing(kept, is_cut), is_torn
 
     def _deployments(
-        self,
-        audience: str,
-        providers: list[Key],
-        current: dict[Key, list[Row]],
-        heads: dict[Key, Row],
-        *,
-        consistent: bool,
+        self, audience: str, current: dict[Key, list[Row]], heads: dict[Key, Row], *, consistent: bool
     ) -> dict[str, list[Deployment]]:
-        """The deployments of the providers by owner, each with its provider's liveness."""
+        """What the providers' `current` rows show, by owner, each deployment with its provider's liveness."""
         wanted = [
-            (f"listing#{owner}", f"{name}#{row['version']}")
-            for owner, name in providers
-            for row in current[owner, name]
-            if "models" not in row
+            (f"listing#{owner}", f"{name}#{heads[owner, name]['version']}")
+            for (owner, name), rows in current.items()
+            if any("models" not in row for row in rows)
         ]
         listings = {
             (item["pk"], item["sk"]): item
             for item in aws.batch_get(self.table, wanted, consistent=consistent)
         }
         found: dict[str, list[Deployment]] = {}
-        for owner, name in providers:
-            for row in current[owner, name]:
-                listing = listings.get((f"listing#{owner}", f"{name}#{row['version']}"))
+        for (owner, name), rows in current.items():
+            head = heads[owner, name]
+            listing = listings.get((f"listing#{owner}", f"{name}#{head['version']}"))
+            for row in rows:
                 found.setdefault(owner, []).extend(
-                    replace(each, last_seen_at=heads[owner, name]["last_seen_at"])
+                    replace(each, last_seen_at=head["last_seen_at"])
                     for each in listed_deployments(row, listing, audience)
                 )
         return found

@@ -16,7 +16,6 @@ heads together with rows, take the new rows and leave the old. Names hold no `#`
 
 import json
 import os
-import random
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -101,7 +100,7 @@ class ProviderStore:
                 return False
             if self._try_to_create(owner, name, now, roster.get("creations", 0)):
                 return True
-            time.sleep(random.uniform(0.01, 0.1))
+            time.sleep(secrets.randbelow(100) / 1000)
         raise aws.LeftUndoneError
 
     def _try_to_create(self, owner: str, name: str, now: float, creations: int) -> bool:
