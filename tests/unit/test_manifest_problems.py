@@ -295,6 +295,14 @@ def test_a_manifest_takes_at_most_five_hundred_rows_and_is_told_how_many_it_take
     ]
 
 
+def test_too_many_rows_are_told_beside_what_else_is_wrong():
+    wrong = service(name="d", engine="abacus", allowed_users=[1, "a b"], models=[{}, {"id": 1}, *models(200)])
+    parsed = manifest_of(*(service(name=name, models=models(200)) for name in "ab"), wrong)
+    rows, *others = problems_of(parsed)[::-1]
+    assert rows.startswith("hosts[].services: must take at most 500 rows, and take 601")
+    assert len(others) == 6
+
+
 def test_users_count_once_and_only_where_they_may_see_something():
     users = [f"user-{number}" for number in range(100)]
     same = [

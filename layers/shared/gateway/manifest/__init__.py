@@ -74,11 +74,7 @@ def _read(parsed: object, root: str, problems: Problems) -> Manifest:
         _check_services(parsed, problems)
     if problems.found:
         raise ManifestInvalid(problems.found)
-    accepted = to_manifest(parsed)
-    check_rows(accepted.services, problems)
-    if problems.found:
-        raise ManifestInvalid(problems.found)
-    return accepted
+    return to_manifest(parsed)
 
 
 def _check_hosts(parsed: dict[str, Any], problems: Problems) -> None:
@@ -96,6 +92,7 @@ def _check_services(parsed: dict[str, Any], problems: Problems) -> None:
     _check_unique(services, "name", "the name of another service", problems)
     for path, service in services:
         _check_models(path, service, problems)
+    check_rows((service for _, service in services), problems)
 
 
 def _check_models(path: str, service: dict[str, Any], problems: Problems) -> None:
