@@ -58,8 +58,8 @@ def _owners(store: ProviderStore) -> list[str]:
 
 def _of(store: ProviderStore, settings: CatalogSettings, owner: str) -> list[dict[str, Any]]:
     """The provider objects of the contract, as `GET /v1/providers` answers them to their owner."""
-    # A listing encrypts nothing, so no key is named.
-    operator = Operator(owner, store, CredentialStore(""), settings, time.time())
+    # A listing takes in no credential: none is encrypted, and none can be one of our keys.
+    operator = Operator(owner, store, CredentialStore(""), settings, time.time(), is_own_key=lambda _: False)
     listed: list[dict[str, Any]] = operator.list_providers()["data"]
     return listed
 

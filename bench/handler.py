@@ -119,7 +119,7 @@ def prepare(port: int) -> None:
         last_seen_at=time.time() + 3600,
     )
     catalog = CatalogStore("none")
-    catalog._recent._entries["model", MODEL, "alice"] = (time.monotonic() + 3600, [deployment])
+    catalog._recent._keep((MODEL, "alice"), time.monotonic() + 3600, [deployment])
     gateway = Gateway(
         settings=TranscribeSettings.read({"ALLOW_PRIVATE_PROVIDERS": "true", "MAX_IN_FLIGHT_PER_USER": "0"}),
         catalog=catalog,

@@ -12,8 +12,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from gateway.deployments import Deployment, Model
+from gateway.store.listings import HEAD_WEIGHT, MAX_WEIGHT_READ
 from gateway.store.recent import SECONDS
-from gateway.store.rows import Row, rows_of
+from gateway.store.rows import Row, listing_of, rows_of
 
 WRITE_USD_PER_MILLION = 0.625
 READ_USD_PER_MILLION = 0.125
@@ -105,6 +106,12 @@ def lookups(deployments: list[Deployment]) -> None:
     units = math.ceil(everyone / 4096) / 2
     bears = PARTITION_READS / units
     print(f"  everyone's list {everyone / 1e6:7.2f} MB: {units:.0f} RCU a cold listing, {bears:.0f} a second")
+    opened = [each for each in deployments if each.access == "authenticated"]
+    weights = [HEAD_WEIGHT + size_of(listing_of([each]) or {}) for each in opened]
+    kept = min(len(opened), MAX_WEIGHT_READ * len(weights) // sum(weights))
+    print(
+        f"    shows       {kept:9d} of {len(opened)} providers, with as many RCU in their owners' partitions"
+    )
 
 
 def main() -> None:

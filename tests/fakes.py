@@ -9,7 +9,7 @@ from gateway.deployments import Deployment, Model
 from gateway.keys import Caller
 from gateway.limits import Claim, Taken, Wait
 from gateway.provider_client import Answer, ProviderFailure
-from gateway.providers import Provider
+from gateway.providers import MAX_PROVIDERS, Provider
 
 ALICE = Caller("alice", "key_alice")
 BOB = Caller("bob", "key_bob")
@@ -106,7 +106,8 @@ class FakeProviders:
 
     def beat(self, owner: str, name: str, now: float, *, create: bool = False) -> bool:
         known = self.kept.get((owner, name))
-        if known is None and not create:
+        is_full = len(self.owned(owner)) >= MAX_PROVIDERS
+        if known is None and (not create or is_full):
             return False
         self.kept[owner, name] = replace(known or Provider(owner, name), last_seen_at=now)
         return True
@@ -135,6 +136,7 @@ class FakeProviders:
             version=str(self.publications),
             document=provider.document,
             credentials=provider.credentials,
+            looping=provider.looping,
             uploaded_at=provider.uploaded_at,
             published_url=provider.public_url,
             published_policies=provider.policies,

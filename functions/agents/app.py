@@ -12,6 +12,7 @@ from gateway.operators import Operator
 from gateway.settings import catalog_settings
 from gateway.store import aws
 from gateway.store.credentials import credential_store
+from gateway.store.keys import key_store
 from gateway.store.limits import limit_store
 from gateway.store.providers import provider_store
 
@@ -65,7 +66,14 @@ def event() -> dict[str, Any]:
 def operator() -> Operator:
     user_id = caller_of(event()).user_id
     settings = catalog_settings().reached_at(own_hosts(event()))
-    return Operator(user_id, provider_store(), credential_store(), settings, time.time())
+    return Operator(
+        user_id,
+        provider_store(),
+        credential_store(),
+        settings,
+        time.time(),
+        is_own_key=lambda key: key_store().knows(key),
+    )
 
 
 def changes() -> dict[str, str]:

@@ -22,8 +22,9 @@ app = new_app()
 def list_models() -> "Response[str]":
     event = app.current_event.raw_event
     caller, settings = caller_of(event), catalog_settings().reached_at(own_hosts(event))
-    listing = catalog_store().listing(caller.user_id)
-    return json_response(catalog.list_models(usable(listing, caller, settings, time.time())))
+    listing = catalog_store().whole_listing(caller.user_id)
+    callable_now = usable(listing.deployments, caller, settings, time.time())
+    return json_response(catalog.list_models(callable_now, caller.user_id, is_cut=listing.is_cut))
 
 
 @app.get("/v1/models/.+")

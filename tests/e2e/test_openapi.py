@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
@@ -21,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 from local.openapi import SOURCE, as_json
 from tests.e2e.conftest import Publish
 from tests.e2e.stub_provider import Say
-from tests.e2e.wire import MODEL, WAV
+from tests.e2e.wire import MODEL, WAV, send
 from tests.running import Gateway
 
 pytestmark = pytest.mark.e2e
@@ -52,10 +53,13 @@ SCHEMA = schemathesis.openapi.from_path(SOURCE, config=CONFIG)
 SETTINGS = hypothesis.settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
-@pytest.fixture
-def headers(gateway: Gateway) -> dict[str, str]:
-    """bob's key: what is made up must not change alice's provider, which other tests use."""
-    return gateway.authorization("bob")
+@pytest.fixture(scope="module")
+def headers(gateway: Gateway) -> Iterator[dict[str, str]]:
+    """bob's key: what is made up must not change alice's provider, which other tests use. In the end bob has no
+    provider more, since an owner has at most 20."""
+    yield gateway.authorization("bob")
+    for provider in send(gateway, "GET", "/v1/providers", key="bob").json()["data"]:
+        send(gateway, "DELETE", f"/v1/providers/{provider['name']}", key="bob")
 
 
 @SCHEMA.parametrize()

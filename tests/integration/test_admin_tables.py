@@ -123,7 +123,9 @@ def uploaded(owner: str, name: str, now: float, url: str = "https://stt.example.
     parsed = {"schema_version": 1, "agent": {"name": name}, "hosts": [{"id": "rig", "services": [service]}]}
     settings = CatalogSettings(provider_online_seconds=120, allow_private=False)
     store = provider_store()
-    Operator(owner, store, lambda *_: b"", settings, now).upload_manifest({"parsed": parsed})
+    Operator(owner, store, lambda *_: b"", settings, now, is_own_key=lambda _: False).upload_manifest(
+        {"parsed": parsed}
+    )
 
 
 def test_providers_are_listed_as_their_owners_see_them():

@@ -137,6 +137,7 @@ def publish(gateway: None) -> Publish:
             credential_store(),
             CatalogSettings(provider_online_seconds=120, allow_private=True),
             time.time(),
+            is_own_key=lambda _: False,
         )
         operator.upload_manifest({"parsed": parsed})
 

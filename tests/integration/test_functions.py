@@ -71,9 +71,10 @@ def publish(access: str = "authenticated", owner: str = "carol", **changes: str)
     }
     parsed = {"schema_version": 1, "agent": {"name": "home"}, "hosts": [{"id": "h", "services": [service]}]}
     settings = CatalogSettings(provider_online_seconds=120, allow_private=False)
-    Operator(owner, provider_store(), credential_store(), settings, time.time()).upload_manifest(
-        {"parsed": parsed}
+    operator = Operator(
+        owner, provider_store(), credential_store(), settings, time.time(), is_own_key=lambda _: False
     )
+    operator.upload_manifest({"parsed": parsed})
 
 
 @pytest.mark.parametrize("path", sorted(EVENTS.glob("*.json")), ids=lambda path: path.stem)
@@ -136,6 +137,20 @@ def test_a_model_that_only_its_owner_may_use_is_neither_listed_nor_found() -> No
     publish(access="private")
     assert json.loads(invoke("models_list")["body"])["data"] == []
     assert error_of(invoke("models_retrieve")) == (404, "not_found")
+
+
+def test_a_service_with_one_of_our_own_keys_is_not_routed_and_says_why() -> None:
+    key, _ = key_store().create("alice")
+    sent = json.loads(event("agents_manifest")["body"])
+    (service, *_) = sent["parsed"]["hosts"][0]["services"]
+    service |= {"type": "stt", "api_key": key, "url": "https://asr.example/v1"}
+    assert invoke("agents_manifest", body=json.dumps(sent))["statusCode"] == 200
+    (provider,) = json.loads(invoke("agents_list_providers")["body"])["data"]
+    (shown, *_) = provider["services"]
+    assert (shown["routed"], shown["reason"].startswith("its api_key is a key of this gateway")) == (
+        False,
+        True,
+    )
 
 
 def test_translations_are_a_real_route_that_is_not_available() -> None:

@@ -87,9 +87,15 @@ def user(proxy: HangingProxy) -> Iterator[str]:
             "hosts": [{"id": "h", "services": [service]}],
         }
         dialable = CatalogSettings(provider_online_seconds=120, allow_private=True)
-        Operator(name, provider_store(), credential_store(), dialable, time.time()).upload_manifest(
-            {"parsed": parsed}
+        operator = Operator(
+            name,
+            provider_store(),
+            credential_store(),
+            dialable,
+            time.time(),
+            is_own_key=lambda _: False,
         )
+        operator.upload_manifest({"parsed": parsed})
         yield name
         transcribe.gateway().client.close()
 

@@ -11,12 +11,12 @@ from gateway.keys import Caller, Limits
 from gateway.providers import AccessPolicy, Provider
 from gateway.store import aws
 from gateway.store.catalog import CatalogStore, catalog_store
-from gateway.store.credentials import credential_store
+from gateway.store.credentials import CredentialStore, credential_store
 from gateway.store.keys import key_store
 from gateway.store.providers import ProviderStore, provider_store
 from gateway.store.usage import LOST_RECORD, UsageStore, usage_store
 from server.template import Template
-from tests.fakes import deployment
+from tests.fakes import FakeClock, deployment
 
 pytestmark = pytest.mark.usefixtures("in_process_aws")
 USAGE = {
@@ -87,6 +87,19 @@ def test_an_expired_or_unknown_key_stands_for_nobody() -> None:
     assert key_store().revoke("key_unknown") is None
 
 
+def test_every_key_that_was_ever_given_out_is_known_and_others_cost_no_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    valid, _ = key_store().create("alice")
+    expired, _ = key_store().create("alice", expires_at=100)
+    revoked, record = key_store().create("alice")
+    key_store().revoke(record.key_id)
+    assert all(key_store().knows(key) for key in (valid, expired, revoked))
+    assert not key_store().knows("sk-of-somebody-else-000000")
+    monkeypatch.setattr(aws, "client", None)
+    assert not key_store().knows("hf_AbCdEfGhIjKlMnOpQrStUvWxYz")
+
+
 def test_a_key_is_nowhere_in_the_table_in_clear() -> None:
     key, _ = key_store().create("alice")
     assert key not in json.dumps(aws.client("dynamodb").scan(TableName=key_store().table)["Items"])
@@ -135,8 +148,10 @@ def test_a_new_manifest_replaces_the_old_and_leaves_nothing_of_it() -> None:
     assert (found("a"), found("c"), listed()) == ([], [], ["b"])
     assert rows() == [
         ("audience#alice", "alice"),
-        ("model#b", "alice"),
+        ("listing#alice", "home"),
+        ("model#b", "0000"),
         ("owner#alice", "head"),
+        ("owner#alice", "roster"),
         ("owner#alice", "version"),
     ]
 
@@ -163,7 +178,7 @@ def test_changes_beside_the_manifest_are_refused_when_they_are_from_an_outdated_
 def test_a_deleted_provider_leaves_no_row() -> None:
     publish(service())
     assert provider_store().delete("alice", "home")
-    assert (rows(), listed(), found("m")) == ([], [], [])
+    assert (rows(), listed(), found("m")) == ([("owner#alice", "roster")], [], [])
     assert not provider_store().delete("alice", "home")
 
 
@@ -284,7 +299,7 @@ def test_killing_a_writer_between_any_two_writes_leaves_the_old_manifest_or_the_
     assert not any(found(model, "bob") for model in {*old, *new} - set(seen))
     # What the dead writer left is swept by the next publication.
     publish(service(models=["last"]))
-    assert [pk for pk, _ in rows()] == ["audience#alice", "model#last", "owner#alice", "owner#alice"]
+    assert [pk for pk, _ in rows()] == ["audience#alice", "listing#alice", "model#last", *["owner#alice"] * 3]
 
 
 # --- usage
@@ -329,6 +344,21 @@ def test_a_credential_comes_back_only_for_the_service_it_was_given_for(in_proces
     store.forget()
     with pytest.raises(CredentialUnavailableError):
         store.decrypt(deployment("home", service="other", credential=ciphertext))
+
+
+def test_a_credential_in_clear_is_gone_from_memory_after_a_minute() -> None:
+    clock = FakeClock()
+    store = CredentialStore(credential_store().key_id, clock)
+    ciphertexts = [store.encrypt(f"hunter{number}", "alice", "home", "asr") for number in (2, 3)]
+    assert store.decrypt(deployment("home", credential=ciphertexts[0])) == "hunter2"
+    assert "hunter2" in repr(vars(store._recent))
+    clock.seconds += 59
+    assert store.decrypt(deployment("home", credential=ciphertexts[1])) == "hunter3"
+    assert "hunter2" in repr(vars(store._recent))
+    clock.seconds += 1
+    # Another credential is asked for, never this one again.
+    store.decrypt(deployment("home", credential=ciphertexts[1]))
+    assert "hunter2" not in repr(vars(store._recent))
 
 
 def test_a_deployment_without_a_credential_needs_no_call() -> None:

@@ -81,7 +81,7 @@ client = app.gateway().client
 client._idle.append((("http", "stub", 80), Connection(here, "127.0.0.1")))
 stores = [app.catalog_store(), app.credential_store()]
 for store in stores:
-    store._recent.get("key", lambda: "value")
+    store._recent.get("key", list, keep_empty=True)
 restore()
 left = [len(store._recent._entries) for store in stores]
 print(json.dumps({"lookups": left, "idle": len(client._idle), "peer": there.recv(1).decode()}))

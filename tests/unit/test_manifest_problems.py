@@ -58,7 +58,7 @@ BAD_SERVICES: list[tuple[str, Any, str]] = [
     ("url", "https://h\n/v1", "must not contain spaces"),
     ("features", "timestamps", "must be a list, not text"),
     ("features[1]", ["a", 1], "must be text, not a number"),
-    ("features[0]", [""], "must be one line and not empty"),
+    ("features[0]", [""], "must be one line, not empty and at most 64 bytes"),
     ("models", {"id": "a"}, "must be a list, not an object"),
     ("models[0]", ["whisper-1"], "must be an object, not text"),
     ("models[0]", [None], "must be an object, not null"),
@@ -240,9 +240,95 @@ def test_no_more_than_a_hundred_problems_are_told_and_the_rest_is_counted():
     parsed = manifest_of(service(features=[""] * 250))
     problems = problems_of(parsed)
     assert len(problems) == 101
-    assert problems[-1] == "... and 150 more"
+    assert problems[-1] == "... and 151 more"
 
 
 def test_no_message_repeats_a_value():
     bad = service(api_key="sk-secret\r\n", url="https://u:sk-secret@h", engine="sk-secret", name="sk-secret/")
     assert "sk-secret" not in "".join(problems_of(manifest_of(bad)))
+
+
+# --- what one manifest may ask of the table and of listings
+
+
+def models(count: int, prefix: str = "m") -> list[dict[str, Any]]:
+    return [{"id": f"{prefix}-{number}"} for number in range(count)]
+
+
+def test_a_service_has_at_most_two_hundred_models():
+    assert manifest.validate(manifest_of(service(models=models(200))))
+    assert problems_of(manifest_of(service(models=models(201)))) == [
+        "hosts[0].services[0].models: must have at most 200 entries, and has 201"
+    ]
+
+
+@pytest.mark.parametrize("where", ["service", "model"])
+def test_a_service_and_a_model_have_at_most_sixteen_features_of_sixty_four_bytes(where: str):
+    def parsed(features: list[str]) -> dict[str, Any]:
+        if where == "service":
+            return manifest_of(service(features=features))
+        return manifest_of(service(models=[{"id": "m", "features": features}]))
+
+    path = "hosts[0].services[0]" + (".models[0]" if where == "model" else "")
+    assert manifest.validate(parsed([f"{number:02d}{'é' * 31}" for number in range(16)]))
+    assert problems_of(parsed([str(number) for number in range(17)])) == [
+        f"{path}.features: must have at most 16 entries, and has 17"
+    ]
+    # In lower case the last one is longer than it is written.
+    for long in ("x" * 65, "é" * 33, "İ" * 32):
+        assert problems_of(parsed([long])) == [
+            f"{path}.features[0]: must be one line, not empty and at most 64 bytes"
+        ]
+
+
+def test_a_manifest_takes_at_most_five_hundred_rows_and_is_told_how_many_it_takes():
+    # 400 models, of which 98 are served under an id of their own, the owner, and everyone: 500.
+    first = [{"id": f"s-{number}", "hf": f"m-{number}"} for number in range(98)] + models(102, "n")
+    two = [
+        service(name="a", models=first, access="authenticated"),
+        service(name="b", models=models(200, "o"), access="private"),
+    ]
+    assert manifest.validate(manifest_of(*two))
+    assert problems_of(manifest_of(*two, service(name="c"))) == [
+        "hosts[].services: must take at most 500 rows, and take 501: one for each id of each stt model, "
+        "one for each user who may see one, and one for everyone"
+    ]
+
+
+def test_too_many_rows_are_told_beside_what_else_is_wrong():
+    wrong = service(name="d", engine="abacus", allowed_users=[1, "a b"], models=[{}, {"id": 1}, *models(200)])
+    parsed = manifest_of(*(service(name=name, models=models(200)) for name in "ab"), wrong)
+    rows, *others = problems_of(parsed)[::-1]
+    assert rows.startswith("hosts[].services: must take at most 500 rows, and take 601")
+    assert len(others) == 6
+
+
+def test_users_count_once_and_only_where_they_may_see_something():
+    users = [f"user-{number}" for number in range(100)]
+    same = [
+        service(name=f"s{number}", access="restricted", allowed_users=users, models=models(9))
+        for number in range(40)
+    ]
+    assert manifest.validate(manifest_of(*same))
+    others = [
+        service(name=f"s{number}", access="restricted", allowed_users=[f"{number}-{user}" for user in users])
+        for number in range(5)
+    ]
+    assert "and take 506" in problems_of(manifest_of(*others))[0]
+    private = [each | {"access": "private"} for each in others]
+    assert manifest.validate(manifest_of(*private))
+
+
+def test_only_stt_services_take_rows():
+    chat = [service(name=f"s{number}", type="llm", models=models(200)) for number in range(10)]
+    assert manifest.validate(manifest_of(*chat))
+
+
+def test_a_problem_line_repeats_no_more_than_five_hundred_characters_of_its_path():
+    nested: Any = ["\x00"] * 100
+    for level in range(30):
+        nested = {f"{level:02d}{chr(0x1F984) * 38}": nested}
+    lines = problems_of(manifest_of() | {"x": nested})
+    assert len(lines) == 100
+    assert max(map(len, lines)) < 700
+    assert all("...: must not contain control characters" in line for line in lines)

@@ -103,7 +103,7 @@ documents = st.fixed_dictionaries(
     }
 )
 thorough = settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
-PATH = re.compile(r'(manifest|(\.?[\w-]+|\[\d*\]|\["[^\n]*?"\])+): \S|\.\.\. and \d+ more')
+PATH = re.compile(r'((manifest|(\.?[\w-]+|\[\d*\]|\["[^\n]*?"\])+|[^\n]{497}\.\.\.): \S|\.\.\. and \d+ more)')
 
 
 def read(document: object) -> manifest.Manifest | None:

@@ -1,3 +1,5 @@
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -39,10 +41,11 @@ class Agent:
         self.store = FakeProviders()
         self.now = now
         self.encryptions = 0
+        self.own_keys: set[str] = set()
 
     @property
     def operator(self) -> Operator:
-        return Operator("alice", self.store, self, SETTINGS, self.now)
+        return Operator("alice", self.store, self, SETTINGS, self.now, is_own_key=self.own_keys.__contains__)
 
     def encrypt(self, secret: str, *place: str) -> bytes:
         self.encryptions += 1
@@ -339,3 +342,178 @@ def test_a_change_that_was_interrupted_before_it_routed_is_completed_by_the_next
     agent.store.publish = publish  # type: ignore[method-assign]
     agent.operator.upload_manifest(upload(service()))
     assert agent.stored.published_policies == {"asr": AccessPolicy("authenticated", None)}
+
+
+# --- bounds
+
+
+def agent_of_many(count: int) -> Agent:
+    agent = Agent()
+    for number in range(count):
+        agent.operator.register({"name": f"box-{number}"})
+    return agent
+
+
+def test_a_twenty_first_provider_is_refused_and_the_twenty_go_on() -> None:
+    agent = agent_of_many(20)
+    by_name = refused(agent.operator.register, {"name": "one-more"})
+    assert (type(by_name).status, by_name.param) == (400, "name")
+    by_manifest = refused(agent.operator.upload_manifest, upload(service(), agent={"name": "one-more"}))
+    assert isinstance(by_manifest, ManifestRefused)
+    (problem,) = by_manifest.problems
+    assert problem.startswith("agent.name: an owner has at most 20 providers")
+    agent.operator.upload_manifest(upload(service(), agent={"name": "box-7"}))
+    assert agent.operator.heartbeat({"name": "box-7"})["online"]
+    agent.operator.delete("box-0")
+    agent.operator.register({"name": "one-more"})
+
+
+def test_an_invalid_manifest_makes_no_twenty_first_provider_known() -> None:
+    agent = agent_of_many(20)
+    error = refused(agent.operator.upload_manifest, upload(service(engine="x"), agent={"name": "one-more"}))
+    assert isinstance(error, ManifestRefused)
+    assert error.problems[0].startswith("hosts[0].services[0].engine")
+    assert len(agent.store.kept) == 20
+
+
+USERS = [f"user-{number}" for number in range(1000)]
+
+
+def restricted(name: str, users: list[str], models: int = 1) -> dict[str, Any]:
+    entries = [{"id": f"{name}-{number}"} for number in range(models)]
+    return service(name, access="restricted", allowed_users=users, models=entries)
+
+
+def test_a_change_of_access_that_would_take_too_many_rows_is_refused() -> None:
+    agent = Agent()
+    models = [{"id": f"m-{number}"} for number in range(200)]
+    agent.operator.upload_manifest(
+        upload(service("a", models=models), service("b", models=models), service("c", models=models[:90]))
+    )
+    accepted = {"access": "restricted", "allowed_users": USERS[:9]}
+    assert agent.operator.change_service("home", "c", accepted)
+    error = refused(agent.operator.change_service, "home", "c", {"allowed_users": USERS[:10]})
+    assert isinstance(error, InvalidRequest)
+    assert error.param == "allowed_users"
+    assert "at most 500 rows, and take 501" in error.message
+    assert agent.view["services"][2]["allowed_users"] == USERS[:9]
+
+
+def test_a_manifest_that_takes_too_many_rows_with_what_was_patched_is_refused_and_the_last_one_routes() -> (
+    None
+):
+    agent = Agent()
+    agent.operator.upload_manifest(upload(*(restricted(f"s{n}", []) for n in range(5))))
+    for number in range(4):
+        users = USERS[number * 100 : number * 100 + 100]
+        agent.operator.change_service("home", f"s{number}", {"allowed_users": users})
+    error = refused(
+        agent.operator.upload_manifest, upload(*(restricted(f"s{n}", [], models=20) for n in range(5)))
+    )
+    assert isinstance(error, ManifestRefused)
+    assert error.problems[0].startswith("hosts[].services: must take at most 500 rows, and take 501")
+    assert agent.view["manifest"]["errors"] == error.problems
+    assert len(agent.view["services"][0]["models"]) == 1
+
+
+def test_a_manifest_of_before_the_limits_is_shown_and_may_be_changed_to_take_fewer_rows() -> None:
+    agent = Agent()
+    agent.operator.upload_manifest(upload(service()))
+    models = [{"id": f"m-{number}", "features": ["f" * 100] * 20} for number in range(700)]
+    document = upload(service(models=models, access="restricted", allowed_users=["bob"]))["parsed"]
+    agent.store.kept["alice", "home"] = replace(agent.stored, document=document)
+    assert len(agent.view["services"][0]["models"]) == 700
+    agent.operator.change_provider("home", {"public_url": "https://box.example"})
+    agent.operator.change_service("home", "asr", {"access": "private"})
+    assert isinstance(
+        refused(
+            agent.operator.change_service, "home", "asr", {"allowed_users": ["bob"], "access": "restricted"}
+        ),
+        InvalidRequest,
+    )
+    assert agent.operator.delete("home")["deleted"]
+
+
+def test_what_is_patched_of_services_that_come_and_go_is_bounded() -> None:
+    agent = Agent()
+    for generation in range(2):
+        agent.operator.upload_manifest(upload(*(service(f"s{generation}-{n}") for n in range(100))))
+        for number in range(100):
+            agent.operator.change_service("home", f"s{generation}-{number}", {"access": "private"})
+    agent.operator.upload_manifest(upload(service("last")))
+    error = refused(agent.operator.change_service, "home", "last", {"access": "private"})
+    assert isinstance(error, InvalidRequest)
+    # One that has left the manifest makes room.
+    agent.operator.change_service("home", "s0-7", {"access": None})
+    agent.operator.change_service("home", "last", {"access": "private"})
+
+
+def test_twenty_providers_at_their_bounds_fit_one_answer_and_it_says_what_it_leaves_out() -> None:
+    agent = Agent()
+    names = [f"{number:03d}-{chr(0x1F984) * 31}" for number in range(20)]
+    # Sixty characters of each user id, a hundred users a service, twenty services changed: 2,000 users a provider.
+    users = [f"{'u' * 56}-{number:03d}" for number in range(100)]
+    for box in range(20):
+        body = upload(*(service(name, notes='"' * 1024) for name in names), agent={"name": f"box-{box:02d}"})
+        agent.operator.upload_manifest(body)
+        stored = agent.store.kept["alice", f"box-{box:02d}"]
+        policies = {name: AccessPolicy("restricted", tuple(users)) for name in names}
+        errors = tuple('"' * 700 for _ in range(101))
+        agent.store.kept["alice", f"box-{box:02d}"] = replace(stored, policies=policies, errors=errors)
+    listing = agent.operator.list_providers()
+    text = json.dumps(listing, ensure_ascii=False, separators=(",", ":"))
+    assert len(json.dumps(text).encode()) < 6_291_556
+    assert len(listing["data"]) == 20
+    assert listing["truncated"] is True
+    assert listing["data"][0]["services"]
+    assert listing["data"][0]["manifest"]["errors"]
+    assert listing["data"][-1]["services"] == []
+
+
+# --- loops
+
+
+def test_a_service_whose_key_is_one_of_ours_is_not_routed_and_its_key_is_not_stored() -> None:
+    agent = Agent()
+    agent.own_keys = {"sk-one-of-ours-0000"}
+    agent.operator.upload_manifest(
+        upload(
+            service("loop", api_key="sk-one-of-ours-0000"),
+            service("fine", api_key="sk-another-servers-key"),
+        )
+    )
+    assert [each.service for each in deployments_of(agent.stored, "v")] == ["fine"]
+    assert set(agent.stored.credentials) == {"fine"}
+    loop, fine = agent.view["services"]
+    assert (loop["routed"], fine["routed"]) == (False, True)
+    assert loop["reason"].startswith("its api_key is a key of this gateway, so calls would come back here")
+    assert "sk-one-of-ours" not in repr([agent.view, agent.stored])
+
+
+def test_a_looping_service_stays_unrouted_when_something_else_is_changed() -> None:
+    agent = Agent()
+    agent.own_keys = {"sk-one-of-ours-0000"}
+    agent.operator.upload_manifest(upload(service(api_key="sk-one-of-ours-0000")))
+    agent.own_keys = set()
+    view = agent.operator.change_provider("home", {"public_url": "https://box.example"})
+    assert not view["services"][0]["routed"]
+    agent.operator.change_service("home", "asr", {"access": "authenticated"})
+    assert deployments_of(agent.stored, "v") == []
+
+
+def test_a_looping_service_routes_once_it_has_a_key_of_its_own() -> None:
+    agent = Agent()
+    agent.own_keys = {"sk-one-of-ours-0000"}
+    agent.operator.upload_manifest(upload(service(api_key="sk-one-of-ours-0000")))
+    agent.operator.upload_manifest(upload(service(api_key="sk-the-servers-key")))
+    assert agent.view["services"][0]["routed"]
+    agent.operator.upload_manifest(upload(service(api_key="sk-one-of-ours-0000")))
+    assert not agent.view["services"][0]["routed"]
+
+
+def test_a_key_is_looked_up_once_however_many_services_share_it() -> None:
+    agent = Agent()
+    asked: list[str] = []
+    operator = replace(agent.operator, is_own_key=lambda key: bool(asked.append(key)))
+    operator.upload_manifest(upload(*(service(f"s{n}", api_key="sk-shared-0000000000") for n in range(50))))
+    assert asked == ["sk-shared-0000000000"]

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from gateway import addresses
 from gateway.keys import Caller
@@ -21,6 +22,7 @@ def slug_of(model_id: str) -> str:
     return model_id.strip().lower()
 
 
+@lru_cache(maxsize=4096)
 def provider_id(owner: str, name: str) -> int:
     """A stable positive integer below 2^53, from a hash, so that it needs no counter and survives removal."""
     digest = hashlib.sha256(f"{owner}/{name}".encode()).digest()

@@ -1,5 +1,6 @@
 """What operators and their agents do: register, publish a manifest, beat, look, change, remove (contract section 5)."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -10,9 +11,11 @@ from gateway.errors import Conflict, InvalidRequest, NotFound
 from gateway.manifest import ManifestInvalid
 from gateway.operator_requests import Heartbeat, ProviderChange, Registration, ServiceChange, read
 from gateway.providers import (
+    MAX_PROVIDERS,
     AccessPolicy,
     Provider,
     effective_access,
+    row_count,
     services_of,
     unrouted_reason,
     warnings_of,
@@ -23,6 +26,14 @@ from gateway.usage import timestamp
 _TRIES = 5
 # They are stored twice in items of at most 400 KB.
 _MOST_PATCHED_USERS = 2000
+# More than a manifest has services: what was PATCHed is kept while its service is missing from the manifest.
+_MAX_PATCHED_SERVICES = 200
+# Lambda carries 6,291,556 bytes of response JSON, in which every quote and backslash of the body is escaped.
+_MAX_LISTING_BYTES = 5_500_000
+TOO_MANY_PROVIDERS = (
+    f"an owner has at most {MAX_PROVIDERS} providers: "
+    "remove one with DELETE /v1/providers/{name} before adding another"
+)
 
 
 class Providers(Protocol):
@@ -39,6 +50,13 @@ class Providers(Protocol):
     def publish(self, provider: Provider) -> bool: ...
 
     def delete(self, owner: str, name: str) -> bool: ...
+
+
+class TooManyProviders(InvalidRequest):
+    """The owner has as many providers as one may have, and this would be a new one."""
+
+    def __init__(self) -> None:
+        super().__init__(f"{TOO_MANY_PROVIDERS[0].upper()}{TOO_MANY_PROVIDERS[1:]}.", param="name")
 
 
 class Vault(Protocol):
@@ -66,18 +84,22 @@ class ManifestRefused(InvalidRequest):
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One operator's view of the gateway, at `now` (epoch seconds)."""
+    """One operator's view of the gateway, at `now` (epoch seconds).
+
+    `is_own_key` says whether a credential is a key of this gateway, valid or not.
+    """
 
     user_id: str
     store: Providers
     vault: Vault
     settings: CatalogSettings
     now: float
+    is_own_key: Callable[[str], bool]
 
     def register(self, body: Any) -> dict[str, Any]:
-        """Make the provider known and alive; idempotent. Raises InvalidRequest."""
+        """Make the provider known and alive; idempotent. Raises InvalidRequest, TooManyProviders."""
         asked = read(Registration, body)
-        self.store.beat(self.user_id, asked.name, self.now, create=True)
+        self._make_known(asked.name)
         if asked.public_url is not None:
             self._change(asked.name, lambda provider: replace(provider, public_url=asked.public_url))
         return {
@@ -95,28 +117,52 @@ class Operator:
             self._note_invalid(body, invalid.problems)
             raise ManifestRefused(invalid.problems) from None
         name = uploaded.agent_name
-        self.store.beat(self.user_id, name, self.now, create=True)
+        try:
+            self._make_known(name)
+        except TooManyProviders:
+            raise ManifestRefused([f"agent.name: {TOO_MANY_PROVIDERS}"]) from None
+        looping = self._looping(uploaded)
 
         def edit(provider: Provider) -> Provider:
-            credentials = self._credentials(provider, uploaded)
-            if provider.document == uploaded.redacted and provider.credentials == credentials:
-                return replace(provider, errors=())
-            return replace(
-                provider,
-                document=uploaded.redacted,
-                credentials=credentials,
-                uploaded_at=int(self.now),
-                errors=(),
+            credentials = self._credentials(provider, uploaded, looping)
+            changed = replace(
+                provider, document=uploaded.redacted, credentials=credentials, looping=looping, errors=()
             )
+            if _routing(changed) == _routing(provider):
+                return changed
+            # With what was PATCHed it can take more rows than by itself.
+            if (rows := row_count(changed)) > manifest.MAX_ROWS:
+                raise ManifestRefused(
+                    [f"hosts[].services: {manifest.too_many_rows(rows)}, with the access that was PATCHed"]
+                )
+            return replace(changed, uploaded_at=int(self.now))
 
-        self._change(name, edit)
+        try:
+            self._change(name, edit)
+        except ManifestRefused as refused:
+            errors = tuple(refused.problems)
+            self._change(name, lambda provider: replace(provider, errors=errors))
+            raise
         return {"manifest": uploaded.redacted, "errors": []}
 
-    def _credentials(self, provider: Provider, uploaded: manifest.Manifest) -> dict[str, bytes]:
+    def _make_known(self, name: str) -> None:
+        """Note a sign of life, of a new provider too. Raises TooManyProviders."""
+        if not self.store.beat(self.user_id, name, self.now, create=True):
+            raise TooManyProviders
+
+    def _looping(self, uploaded: manifest.Manifest) -> tuple[str, ...]:
+        """The services whose calls would come back to this gateway with one of its own keys."""
+        keys = {service.api_key for service in uploaded.services if service.api_key}
+        own = {key for key in keys if self.is_own_key(key)}
+        return tuple(service.name for service in uploaded.services if service.api_key in own)
+
+    def _credentials(
+        self, provider: Provider, uploaded: manifest.Manifest, looping: tuple[str, ...]
+    ) -> dict[str, bytes]:
         """The ciphertexts of the uploaded credentials; one that did not change keeps the one it has."""
         found = {}
         for service in uploaded.services:
-            if service.api_key:
+            if service.api_key and service.name not in looping:
                 place = (self.user_id, provider.name, service.name)
                 kept = provider.credentials.get(service.name)
                 if kept is None or not self.vault.holds(kept, service.api_key, *place):
@@ -136,8 +182,17 @@ class Operator:
         }
 
     def list_providers(self) -> dict[str, Any]:
-        """The operator's own providers."""
-        return {"object": "list", "data": [self._view(each) for each in self.store.owned(self.user_id)]}
+        """The operator's own providers. Should they be more than one answer carries, the last ones come without
+        their services and errors, and `truncated` says so."""
+        views, left, truncated = [], _MAX_LISTING_BYTES, False
+        for provider in self.store.owned(self.user_id):
+            view = self._view(provider)
+            if (size := _size_in_reply(view)) > left:
+                view |= {"services": [], "manifest": view["manifest"] | {"errors": []}}
+                size, truncated = _size_in_reply(view), True
+            left -= size
+            views.append(view)
+        return {"object": "list", "data": views} | ({"truncated": True} if truncated else {})
 
     def change_provider(self, name: str, body: Any) -> dict[str, Any]:
         """Set or clear the public URL. Raises InvalidRequest, NotFound."""
@@ -149,7 +204,10 @@ class Operator:
         changes = _policy(read(ServiceChange, body))
 
         def edit(provider: Provider) -> Provider:
-            if all(each.name != service for each in services_of(provider)):
+            # What was PATCHed of a service that has left the manifest can still be set to null.
+            if service not in provider.policies and all(
+                each.name != service for each in services_of(provider)
+            ):
                 raise NotFound("The provider's manifest has no service of this name.", param="service")
             policy = replace(provider.policies.get(service, AccessPolicy()), **changes)
             policies = {**provider.policies, service: policy}
@@ -161,7 +219,13 @@ class Operator:
                     "say more of them in the manifest.",
                     param="allowed_users",
                 )
-            return replace(provider, policies=policies)
+            if len(policies) > _MAX_PATCHED_SERVICES:
+                raise InvalidRequest(
+                    f"At most {_MAX_PATCHED_SERVICES} services of a provider are changed: set access and "
+                    "allowed_users of those that have left the manifest to null.",
+                    param="service",
+                )
+            return _within_rows(replace(provider, policies=policies), provider)
 
         return self._view(self._change(name, edit))
 
@@ -193,8 +257,11 @@ class Operator:
         parsed = body.get("parsed") if isinstance(body, dict) else None
         agent = parsed.get("agent") if isinstance(parsed, dict) else None
         name = agent.get("name") if isinstance(agent, dict) else None
-        if isinstance(name, str) and manifest.is_url_safe(name):
-            self.store.beat(self.user_id, name, self.now, create=True)
+        if (
+            isinstance(name, str)
+            and manifest.is_url_safe(name)
+            and self.store.beat(self.user_id, name, self.now, create=True)
+        ):
             self._change(name, lambda provider: replace(provider, errors=tuple(problems)))
 
     def _view(self, provider: Provider) -> dict[str, Any]:
@@ -248,12 +315,35 @@ def _meta(provider: Provider) -> tuple[object, ...]:
 
 def _routing(provider: Provider) -> tuple[object, ...]:
     """What deployments are made of."""
-    return provider.document, provider.credentials, provider.public_url, provider.policies
+    return provider.document, provider.credentials, provider.looping, provider.public_url, provider.policies
 
 
 def _published(provider: Provider) -> tuple[object, ...]:
     """What the deployments that route now were made of."""
-    return provider.document, provider.credentials, provider.published_url, provider.published_policies
+    return (
+        provider.document,
+        provider.credentials,
+        provider.looping,
+        provider.published_url,
+        provider.published_policies,
+    )
+
+
+def _within_rows(changed: Provider, before: Provider) -> Provider:
+    """`changed`, unless it takes more rows than a manifest may. One that took more before there was this limit may
+    still be changed to take fewer. Raises InvalidRequest."""
+    rows = row_count(changed)
+    if rows > manifest.MAX_ROWS and rows > row_count(before):
+        raise InvalidRequest(
+            f"With this access the provider's services {manifest.too_many_rows(rows)}.", param="allowed_users"
+        )
+    return changed
+
+
+def _size_in_reply(view: dict[str, Any]) -> int:
+    """Bytes of JSON in a JSON text, which is how Lambda returns a body."""
+    text = json.dumps(view, ensure_ascii=False, separators=(",", ":"))
+    return len(json.dumps(text, ensure_ascii=False).encode())
 
 
 def _unknown_provider() -> NotFound:

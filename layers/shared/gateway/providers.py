@@ -1,7 +1,7 @@
 """A provider as its operator sees it, and the deployments that its manifest makes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway import addresses, manifest
@@ -9,6 +9,8 @@ from gateway.deployments import Deployment, Model, provider_id
 from gateway.settings import CatalogSettings
 
 STT = "stt"
+# How many providers one owner has. Listings and heads are read by provider, so this bounds what one owner costs others.
+MAX_PROVIDERS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,8 @@ class Provider:
     """Everything stored of one provider. Times are epoch seconds.
 
     `version` names the manifest that routes now; `document` is its redacted form, `credentials` the
-    ciphertext of each service's api_key, `policies` what was PATCHed, by service name.
+    ciphertext of each service's api_key, `looping` the services whose api_key is a key of this gateway,
+    `policies` what was PATCHed, by service name.
     `errors` are the problems of the last upload when that was invalid.
     """
 
@@ -35,6 +38,7 @@ class Provider:
     document: dict[str, Any] | None = None
     uploaded_at: int | None = None
     credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    looping: tuple[str, ...] = ()
     public_url: str | None = None
     policies: Mapping[str, AccessPolicy] = field(default_factory=dict)
     errors: tuple[str, ...] = ()
@@ -51,7 +55,7 @@ class Provider:
 
 def services_of(provider: Provider) -> Sequence[manifest.Service]:
     """The services of the manifest that routes now, as it was validated when it was uploaded."""
-    return manifest.validate(provider.document).services if provider.document else ()
+    return manifest.read_stored(provider.document).services if provider.document else ()
 
 
 def effective_access(provider: Provider, service: manifest.Service) -> tuple[str, tuple[str, ...]]:
@@ -63,6 +67,15 @@ def effective_access(provider: Provider, service: manifest.Service) -> tuple[str
     )
 
 
+def row_count(provider: Provider) -> int:
+    """How many rows of the table the provider's manifest takes under what was PATCHed."""
+    effective = []
+    for service in services_of(provider):
+        access, allowed_users = effective_access(provider, service)
+        effective.append(replace(service, access=access, allowed_users=allowed_users))
+    return manifest.count_rows(effective, provider.owner)
+
+
 def base_url(provider: Provider, service: manifest.Service) -> str:
     """Where the gateway dials: the provider's public URL when set, else the service's own."""
     return (provider.public_url or service.url).rstrip("/")
@@ -72,7 +85,7 @@ def deployments_of(provider: Provider, version: str) -> list[Deployment]:
     """What of the provider's manifest can route: every model of every stt service, under `version`."""
     found = []
     for service in services_of(provider):
-        if service.type != STT:
+        if service.type != STT or service.name in provider.looping:
             continue
         access, allowed_users = effective_access(provider, service)
         for model in service.models:
@@ -107,6 +120,11 @@ def unrouted_reason(
         return f"only services of type stt are routed, and this one is {service.type}"
     if not service.models:
         return "the service declares no models"
+    if service.name in provider.looping:
+        return (
+            "its api_key is a key of this gateway, so calls would come back here: "
+            "use the key that the server itself expects"
+        )
     refusal = addresses.refusal(
         base_url(provider, service), allow_private=settings.allow_private, own=settings.own_hosts
     )

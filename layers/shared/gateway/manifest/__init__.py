@@ -6,6 +6,7 @@ from typing import Any
 from gateway.deployments import slug_of
 from gateway.manifest.bounds import MOST_BYTES, TOO_LARGE, check_bounds
 from gateway.manifest.problems import ManifestInvalid, Problems, kind
+from gateway.manifest.rows import MAX_ROWS, check_rows, count_rows, too_many_rows
 from gateway.manifest.schema import MOST_SERVICES, URL_SAFE, check_manifest, is_url_safe
 from gateway.manifest.values import (
     Manifest,
@@ -18,15 +19,19 @@ from gateway.manifest.values import (
 )
 
 __all__ = [
+    "MAX_ROWS",
     "MOST_BYTES",
     "URL_SAFE",
     "Manifest",
     "ManifestInvalid",
     "Model",
     "Service",
+    "count_rows",
     "is_url_safe",
+    "read_stored",
     "read_upload",
     "slug_of",
+    "too_many_rows",
     "validate",
 ]
 
@@ -50,6 +55,12 @@ def read_upload(body: object) -> Manifest:
 def validate(parsed: object) -> Manifest:
     """The manifest in a parsed document (JSON, or YAML read into JSON's types). Raises ManifestInvalid."""
     return _read(parsed, "manifest", Problems())
+
+
+def read_stored(document: dict[str, Any]) -> Manifest:
+    """The manifest in a document that was valid when it was stored: checked no more, since limits that came later
+    must not make it unreadable."""
+    return to_manifest(document)
 
 
 def _read(parsed: object, root: str, problems: Problems) -> Manifest:
@@ -81,6 +92,7 @@ def _check_services(parsed: dict[str, Any], problems: Problems) -> None:
     _check_unique(services, "name", "the name of another service", problems)
     for path, service in services:
         _check_models(path, service, problems)
+    check_rows((service for _, service in services), problems)
 
 
 def _check_models(path: str, service: dict[str, Any], problems: Problems) -> None:

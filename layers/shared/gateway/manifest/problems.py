@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 
 MOST_REPORTED = 100
+# A path repeats its parents' keys: without a bound a hundred lines of 60 KB could come of a small document.
+_MAX_PATH = 500
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _DIGITS = re.compile(r"([0-9]+)")
 
@@ -13,14 +15,14 @@ class ManifestInvalid(Exception):
     """A manifest that is not accepted, with everything that is wrong with it.
 
     `problems` is for people: at most 100 lines, each starting with its path
-    (`hosts[0].services[1].engine: ...`), then one line that counts the rest. `found` is every problem by
-    path, for whoever needs to point at it. No message repeats a value of the manifest: it could be a secret
-    in the wrong place.
+    (`hosts[0].services[1].engine: ...`) or the first 500 characters of it, then one line that counts the
+    rest. `found` is every problem by path, for whoever needs to point at it. No message repeats a value of
+    the manifest: it could be a secret in the wrong place.
     """
 
     def __init__(self, found: Mapping[str, str]) -> None:
         self.found = {path: found[path] for path in sorted(found, key=_natural)}
-        lines = [f"{path}: {message}" for path, message in self.found.items()]
+        lines = [f"{_cut(path)}: {message}" for path, message in self.found.items()]
         self.problems: list[str] = lines[:MOST_REPORTED]
         if len(lines) > MOST_REPORTED:
             self.problems.append(f"... and {len(lines) - MOST_REPORTED} more")
@@ -55,6 +57,10 @@ def kind(value: object) -> str:
         if isinstance(value, types):
             return name
     return f"a {type(value).__name__}"
+
+
+def _cut(path: str) -> str:
+    return path if len(path) <= _MAX_PATH else f"{path[: _MAX_PATH - 3]}..."
 
 
 def _natural(path: str) -> list[str | int]:

@@ -15,6 +15,10 @@ MOST_HOSTS = 50
 MOST_SERVICES = 100
 # Each stands in a row of its own for listings, and in every deployment of the service.
 MOST_ALLOWED_USERS = 100
+# What one service can ask of the table and of listings.
+MAX_MODELS = 200
+MAX_FEATURES = 16
+MAX_FEATURE_BYTES = 64
 # Both are parts of table keys: a DynamoDB sort key is at most 1,024 bytes, partition key 2,048.
 MOST_NAME_BYTES = 128
 MOST_MODEL_BYTES = 256
@@ -135,6 +139,13 @@ def _is_word(value: str) -> bool:
     return value.strip() != "" and not _LINE_BREAK.search(value)
 
 
+def _is_feature(value: str) -> bool:
+    # Features are compared in lower case, which can be longer.
+    word = value.strip()
+    longest = max(len(text.encode("utf-8", "replace")) for text in (word, word.lower()))
+    return _is_word(value) and longest <= MAX_FEATURE_BYTES
+
+
 def _url(value: object, path: str, problems: Problems) -> None:
     """An absolute URL. Whether it may be dialled is not asked: what may not is accepted, not routed."""
     if not isinstance(value, str):
@@ -163,6 +174,9 @@ _name = _text(_is_name, NAME)
 _model_id = _text(_is_model_id, MODEL_ID)
 _url_safe = _text(is_url_safe, URL_SAFE)
 _words = _list(_text(_is_word, "must be one line and not empty"))
+_features = _list(
+    _text(_is_feature, f"must be one line, not empty and at most {MAX_FEATURE_BYTES} bytes"), MAX_FEATURES
+)
 _positive = _integer(1, LARGEST_NUMBER)
 _api_key = _text(
     lambda value: _PRINTABLE_ASCII.fullmatch(value) is not None,
@@ -176,7 +190,7 @@ _MODEL = _object(
         "name": _line,
         "input_modalities": _words,
         "output_modalities": _words,
-        "features": _words,
+        "features": _features,
         "context_length": _positive,
         "quantization": _line,
     }
@@ -187,8 +201,8 @@ _SERVICE = _object(
         "type": _one_of(TYPES),
         "engine": _one_of(ENGINES),
         "url": _url,
-        "features": _words,
-        "models": _list(_MODEL),
+        "features": _features,
+        "models": _list(_MODEL, MAX_MODELS),
         "command": _notes,
         "extra": _anything,
         "access": _one_of(ACCESS),

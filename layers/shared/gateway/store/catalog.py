@@ -1,17 +1,26 @@
 """What callers may reach: deployments of a model, and listings, with their providers' liveness."""
 
 import os
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 
 from gateway import routing
-from gateway.deployments import EVERYONE, Deployment, slug_of
+from gateway.deployments import Deployment, slug_of
 from gateway.store import aws
+from gateway.store.listings import Listing, Listings
 from gateway.store.recent import Recent
-from gateway.store.rows import Row, deployment_of, service_deployments_of
+from gateway.store.rows import Row, deployment_of
 
 MOST_CANDIDATES = 100
+# Rows of a model that are read to draw from. The first of every provider come first, the second next: all of the
+# first are read (of 20 times as many providers as there are owners), and of the rest as many as make a thousand.
+MAX_FIRST_ROWS = 4_000
+MAX_ROWS = 1_000
+# Bytes of deployments that a process remembers, and those of one without its texts.
+_OBJECTS_BYTES = 600
+MAX_REMEMBERED = 32_000_000
 # DynamoDB refuses partition keys over 2,048 bytes; no real model id comes near.
 _MOST_MODEL_BYTES = 1024
 
@@ -21,11 +30,18 @@ class CatalogStore:
 
     def __init__(self, table: str) -> None:
         self.table = table
-        self._recent: Recent[list[Deployment]] = Recent()
+        self._recent: Recent[list[Deployment]] = Recent(_size_of, budget=MAX_REMEMBERED // 2)
+        self._recent_listings: Recent[Listing] = Recent(
+            lambda listing: _size_of(listing.deployments), budget=MAX_REMEMBERED // 2
+        )
+        self._listings = Listings(
+            table, lambda keys, consistent: self._heads(keys, consistent=consistent), self._recent_listings
+        )
 
     def forget(self) -> None:
         """Drop remembered lookups (after a restore from a snapshot)."""
         self._recent.clear()
+        self._recent_listings.clear()
 
     def deployments(self, model: str, user_id: str) -> list[Deployment]:
         """Deployments of `model` (slug or served id) that the user may use, online or not: one query and one
@@ -34,34 +50,27 @@ class CatalogStore:
         if not slug or len(slug.encode("utf-8", "replace")) > _MOST_MODEL_BYTES:
             return []
         return self._recent.get(
-            ("model", slug, user_id),
-            lambda: self._read(user_id, [f"model#{slug}"], deployment_of, MOST_CANDIDATES),
+            (slug, user_id), lambda: self._read(user_id, f"model#{slug}", MOST_CANDIDATES)
         )
 
     def listing(self, user_id: str) -> list[Deployment]:
-        """Every deployment that the user may use, online or not, by two queries and a batch read a hundred
-        providers."""
-        partitions = [f"audience#{EVERYONE}", f"audience#{user_id}"]
-        return self._recent.get(
-            ("listing", user_id), lambda: self._read(user_id, partitions, service_deployments_of, None)
-        )
+        """The deployments that the user may use, online or not, as far as listings reach."""
+        return self.whole_listing(user_id).deployments
 
-    def _read(
-        self,
-        user_id: str,
-        partitions: list[str],
-        to_deployments: Callable[[Row], Iterable[Deployment]],
-        most: int | None,
-    ) -> list[Deployment]:
+    def whole_listing(self, user_id: str) -> Listing:
+        """The same, and whether there are more."""
+        return self._listings.listing(user_id)
+
+    def _read(self, user_id: str, partition: str, most: int | None) -> list[Deployment]:
         found: list[Deployment] = []
         # A manifest that is replaced between the two reads leaves rows of one version and a head of the next;
         # the second round, consistent, then sees the new rows.
         for consistent in (False, True):
             rows = [
-                deployment
-                for partition in partitions
-                for row in aws.query(self.table, partition, consistent=consistent)
-                for deployment in to_deployments(row)
+                # Whom it was found for is all that is remembered of the list.
+                replace(deployment, allowed_users=(user_id,) if deployment.allowed_users else ())
+                for row in _first_of(aws.query(self.table, partition, consistent=consistent))
+                for deployment in deployment_of(row)
                 if deployment.allows(user_id)
             ]
             if most is not None:
@@ -76,12 +85,40 @@ class CatalogStore:
                 break
         return found
 
-    def _heads(self, providers: set[tuple[str, str]], *, consistent: bool) -> dict[tuple[str, str], Row]:
+    def _heads(self, providers: Iterable[tuple[str, str]], *, consistent: bool) -> dict[tuple[str, str], Row]:
         keys = [(f"owner#{owner}", f"head#{name}") for owner, name in providers]
         return {
             (item["pk"].removeprefix("owner#"), item["sk"].removeprefix("head#")): item
             for item in aws.batch_get(self.table, keys, consistent=consistent)
         }
+
+
+def _first_of(rows: Iterator[Row]) -> Iterator[Row]:
+    """As many rows of a model as are read, page by page."""
+    for number, row in enumerate(rows):
+        is_first = row["sk"].startswith("0000#")
+        if number >= (MAX_FIRST_ROWS if is_first else MAX_ROWS):
+            return
+        yield row
+
+
+def _size_of(deployments: Iterable[Deployment]) -> int:
+    """Bytes in memory, as if no two deployments shared anything."""
+    return sum(
+        _OBJECTS_BYTES
+        + sum(
+            map(
+                sys.getsizeof,
+                (
+                    *(each.owner, each.provider, each.version, each.service, each.base_url, each.credential),
+                    *(each.model.slug, each.model.served_id, each.model.display_name),
+                    *each.model.features,
+                    *each.allowed_users,
+                ),
+            )
+        )
+        for each in deployments
+    )
 
 
 def _is_torn(rows: list[Deployment], found: list[Deployment], heads: dict[tuple[str, str], Row]) -> bool:

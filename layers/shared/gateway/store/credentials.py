@@ -2,19 +2,25 @@
 
 import hmac
 import os
+import time
+from collections.abc import Callable
 from functools import cache
 
 from gateway.deployments import CredentialUnavailableError, Deployment
 from gateway.store import aws
 from gateway.store.recent import Recent
 
+# A credential that its operator replaces has another ciphertext, so a minute makes nothing stale.
+SECONDS = 60.0
+_BUDGET = 1_000_000
+
 
 class CredentialStore:
     """Encrypts and decrypts under the KMS key `key_id`, bound to owner, provider and service."""
 
-    def __init__(self, key_id: str) -> None:
+    def __init__(self, key_id: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.key_id = key_id
-        self._recent: Recent[str] = Recent()
+        self._recent: Recent[str] = Recent(_size_of, budget=_BUDGET, seconds=SECONDS, clock=clock)
 
     def encrypt(self, credential: str, *place: str) -> bytes:
         """The ciphertext that is stored beside the deployment. Raises a StoreError."""
@@ -49,6 +55,11 @@ class CredentialStore:
             CiphertextBlob=ciphertext, KeyId=self.key_id, EncryptionContext=_context(*place)
         )
         return str(reply["Plaintext"], "utf-8")
+
+
+def _size_of(credential: str) -> int:
+    """Bytes in memory, with the ciphertext it is remembered under."""
+    return 500 + 2 * len(credential)
 
 
 def _context(owner: str, provider: str, service: str) -> dict[str, str]:

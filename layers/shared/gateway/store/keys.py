@@ -33,6 +33,10 @@ class KeyStore:
         preference, limits = self.user(item["user_id"])
         return Caller(item["user_id"], item["key_id"], preference, limits)
 
+    def knows(self, key: str) -> bool:
+        """Whether the key was ever given out here, valid or not."""
+        return keys.is_wellformed(key) and aws.get(self.table, f"key#{keys.hash_key(key)}", "key") is not None
+
     def user(self, user_id: str) -> tuple[str, Limits]:
         """Preference and limits; the defaults for a user who never set any."""
         item = aws.get(self.table, f"user#{user_id}", "user") or {}

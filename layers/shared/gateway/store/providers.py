@@ -5,8 +5,10 @@
 | `owner#<owner>` | `head#<name>` | liveness and the pointer to the routing version: what a heartbeat writes |
 | `owner#<owner>` | `meta#<name>` | public URL, PATCHed policies, the last upload's errors |
 | `owner#<owner>` | `version#<name>#<version>` | one uploaded manifest, redacted, and its credentials' ciphertext |
-| `model#<slug>` | `<owner>#<name>#<version>#<n>` | one deployment, also under its served id where that differs |
-| `audience#<user or *>` | `<owner>#<name>#<version>#<n>` | one service with its models, for listings |
+| `owner#<owner>` | `roster` | a count of the owner's creations: two at once are not both the twentieth |
+| `model#<slug>` | `<rank>#<owner>#<name>#<version>` | one deployment, also under its served id where that differs |
+| `audience#<user or *>` | `<owner>#<name>#<version>` | which of the provider's services the user, or everyone, sees |
+| `listing#<owner>` | `<name>#<version>` | the provider's services with their models, as listings show them |
 
 A manifest is written under a new version; then the head's pointer flips, conditionally, and readers, who read
 heads together with rows, take the new rows and leave the old. Names hold no `#`, so keys cannot be confused.
@@ -20,9 +22,14 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
-from gateway.providers import AccessPolicy, Provider, deployments_of
+from gateway.deployments import Deployment
+from gateway.providers import MAX_PROVIDERS, AccessPolicy, Provider, deployments_of
 from gateway.store import aws
-from gateway.store.rows import Row, rows_of
+from gateway.store.rows import Row, keys_before_listings, listing_of, rows_of
+
+# Of snapshots whose deployments stand under the keys that `rows_of` makes; earlier ones have no layout.
+_LAYOUT = 2
+_CREATION_TRIES = 20
 
 
 class ProviderStore:
@@ -62,18 +69,61 @@ class ProviderStore:
     # --- what operators write
 
     def beat(self, owner: str, name: str, now: float, *, create: bool = False) -> bool:
-        """Note that the provider was alive at `now`: one small write. False when it is unknown and not created."""
-        condition = {} if create else {"ConditionExpression": "attribute_exists(pk)"}
+        """Note that the provider was alive at `now`: one small write. False when it is unknown and not created, which
+        is not done for an owner who has MAX_PROVIDERS."""
         try:
             aws.client("dynamodb").update_item(
                 TableName=self.table,
                 Key=_key(f"owner#{owner}", f"head#{name}"),
                 UpdateExpression="SET last_seen_at = :now",
                 ExpressionAttributeValues=aws.encode({":now": int(now)}),
-                **condition,
+                ConditionExpression="attribute_exists(pk)",
             )
         except aws.StoreError as error:
             if not aws.is_condition_failure(error):
+                raise
+            return create and self._create(owner, name, now)
+        return True
+
+    def _create(self, owner: str, name: str, now: float) -> bool:
+        """Make a provider known; False when its owner has as many as one may have."""
+        for _ in range(_CREATION_TRIES):
+            # The roster before the heads: whoever creates one after this was read makes the transaction fail.
+            roster = aws.get(self.table, f"owner#{owner}", "roster", consistent=True) or {}
+            heads = [
+                head["sk"]
+                for head in aws.query(self.table, f"owner#{owner}", prefix="head#", consistent=True)
+            ]
+            if f"head#{name}" in heads:
+                return True
+            if len(heads) >= MAX_PROVIDERS:
+                return False
+            if self._try_to_create(owner, name, now, roster.get("creations", 0)):
+                return True
+            time.sleep(secrets.randbelow(100) / 1000)
+        raise aws.LeftUndoneError
+
+    def _try_to_create(self, owner: str, name: str, now: float, creations: int) -> bool:
+        """False when somebody else created one since so many creations were counted."""
+        count = {
+            "TableName": self.table,
+            "Key": _key(f"owner#{owner}", "roster"),
+            "UpdateExpression": "SET creations = :next",
+            "ConditionExpression": "creations = :read" if creations else "attribute_not_exists(pk)",
+            "ExpressionAttributeValues": aws.encode(
+                {":next": creations + 1} | ({":read": creations} if creations else {})
+            ),
+        }
+        head = {"pk": f"owner#{owner}", "sk": f"head#{name}", "last_seen_at": int(now)}
+        put = {
+            "TableName": self.table,
+            "Item": aws.encode(head),
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+        try:
+            aws.client("dynamodb").transact_write_items(TransactItems=[{"Update": count}, {"Put": put}])
+        except aws.StoreError as error:
+            if aws.error_code(error) not in ("TransactionCanceledException", "TransactionConflictException"):
                 raise
             return False
         return True
@@ -107,9 +157,11 @@ class ProviderStore:
         """Make `provider`'s document, policies and public URL route. False, with nothing changed for readers,
         when another publication came between `provider` being read and the flip: read again and retry."""
         version = f"{time.time_ns() // 1000:017d}{secrets.token_hex(3)}"
+        deployments = deployments_of(provider, version)
         # The snapshot first: from it a later sweep knows every row that an interrupted upload left.
-        self._write([_snapshot_row(provider, version)])
-        self._write(rows_of(deployments_of(provider, version)))
+        self._put([_snapshot_row(provider, version)])
+        listing = listing_of(deployments)
+        self._put([*rows_of(deployments), *([listing] if listing else [])])
         condition = "attribute_exists(pk) AND " + (
             "version = :previous" if provider.version else "attribute_not_exists(version)"
         )
@@ -149,17 +201,17 @@ class ProviderStore:
             version = item["sk"].removeprefix(prefix)
             if is_stale(version):
                 snapshot = _provider(owner, name, {"version": version}, item, item)
-                self._write(rows_of(deployments_of(snapshot, version)), delete=True)
-                self._write([item], delete=True)
+                self._delete(_keys_of(deployments_of(snapshot, version), item.get("layout", 1)))
+                self._delete([(item["pk"], item["sk"])])
 
-    def _write(self, rows: Iterable[Row], *, delete: bool = False) -> None:
+    def _put(self, rows: Iterable[Row]) -> None:
+        self._write([{"PutRequest": {"Item": aws.encode(row)}} for row in rows])
+
+    def _delete(self, keys: Iterable[tuple[str, str]]) -> None:
+        self._write([{"DeleteRequest": {"Key": _key(*key)}} for key in keys])
+
+    def _write(self, requests: list[dict[str, Any]]) -> None:
         """BatchWriteItem, 25 a call."""
-        requests = [
-            {"DeleteRequest": {"Key": _key(row["pk"], row["sk"])}}
-            if delete
-            else {"PutRequest": {"Item": aws.encode(row)}}
-            for row in rows
-        ]
         pause = aws.Pause()
         while requests:
             chunk, requests = requests[:25], requests[25:]
@@ -173,6 +225,15 @@ def _key(pk: str, sk: str) -> dict[str, dict[str, str]]:
     return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
+def _keys_of(deployments: list[Deployment], layout: int) -> list[tuple[str, str]]:
+    """The keys of everything that was written of a version beside its snapshot."""
+    if layout < _LAYOUT:
+        return list(keys_before_listings(deployments))
+    listing = listing_of(deployments)
+    rows = [*rows_of(deployments), *([listing] if listing else [])]
+    return [(row["pk"], row["sk"]) for row in rows]
+
+
 def _provider(owner: str, name: str, head: Row, meta: Row, snapshot: Row) -> Provider:
     return Provider(
         owner=owner,
@@ -182,6 +243,7 @@ def _provider(owner: str, name: str, head: Row, meta: Row, snapshot: Row) -> Pro
         document=json.loads(snapshot["document"]) if snapshot else None,
         uploaded_at=snapshot.get("uploaded_at"),
         credentials=snapshot.get("credentials", {}),
+        looping=tuple(snapshot.get("looping", ())),
         public_url=meta.get("public_url"),
         policies=_policies(meta),
         errors=tuple(meta.get("errors", ())),
@@ -209,6 +271,8 @@ def _snapshot_row(provider: Provider, version: str) -> Row:
         "uploaded_at": provider.uploaded_at,
         "public_url": provider.public_url,
         "credentials": dict(provider.credentials),
+        "looping": provider.looping,
+        "layout": _LAYOUT,
         "policies": _policies_json(provider),
     }
 
@@ -218,7 +282,9 @@ def _policies_json(provider: Provider) -> str:
         {
             service: {"access": policy.access, "allowed_users": policy.allowed_users}
             for service, policy in provider.policies.items()
-        }
+        },
+        ensure_ascii=False,
+        separators=(",", ":"),
     )
 
 

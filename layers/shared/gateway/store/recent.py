@@ -1,37 +1,97 @@
-"""Lookups that were just made: remembered for a few seconds in the warm process."""
+"""Lookups that were just made: remembered for a few seconds in the warm process, and then really forgotten."""
 
 import time
 from collections.abc import Callable, Hashable
+from threading import RLock, Timer
 from typing import Generic, TypeVar
 
 Found = TypeVar("Found")
 
 # An operator's change is promised to be seen within 5 s (contract section 5); one is left for the read itself.
 SECONDS = 4.0
-_MOST_ENTRIES = 256
 
 
 class Recent(Generic[Found]):
-    """Values by key, kept for `SECONDS`. What was not found is never kept."""
+    """Values by key, kept for `seconds`, and of them the latest whose sizes, as `size_of` tells them in bytes, add up
+    to at most `budget`. What was not found is not kept, unless asked to.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    An expired value is dropped by the next call for any key, or by a timer when no call comes.
+    """
+
+    def __init__(
+        self,
+        size_of: Callable[[Found], int],
+        *,
+        budget: int,
+        seconds: float = SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._size_of = size_of
+        self._budget = budget
+        self._seconds = seconds
         self._clock = clock
-        self._entries: dict[Hashable, tuple[float, Found]] = {}
+        # In the order of their expiry, since all are kept equally long.
+        self._entries: dict[Hashable, tuple[float, int, Found]] = {}
+        self._held = 0
+        self._timer: Timer | None = None
+        self._lock = RLock()
 
-    def get(self, key: Hashable, read: Callable[[], Found]) -> Found:
-        """The remembered value, else what `read` returns, remembered when it is not empty."""
-        now = self._clock()
-        entry = self._entries.get(key)
-        if entry and now < entry[0]:
-            return entry[1]
+    @property
+    def held(self) -> int:
+        """Bytes that are remembered now."""
+        return self._held
+
+    def get(self, key: Hashable, read: Callable[[], Found], *, keep_empty: bool = False) -> Found:
+        """The remembered value, else what `read` returns, remembered when it is not empty or `keep_empty`."""
+        with self._lock:
+            self._drop_expired()
+            if (entry := self._entries.get(key)) and self._clock() < entry[0]:
+                return entry[2]
+        asked_at = self._clock()
         value = read()
-        self._entries.pop(key, None)
-        if value:
-            if len(self._entries) >= _MOST_ENTRIES:
-                self._entries.pop(next(iter(self._entries)))
-            self._entries[key] = (now + SECONDS, value)
+        if value or keep_empty:
+            self._keep(key, asked_at + self._seconds, value)
         return value
 
     def clear(self) -> None:
         """Forget everything."""
-        self._entries.clear()
+        with self._lock:
+            self._entries.clear()
+            self._held = 0
+            if self._timer:
+                self._timer.cancel()
+                self._timer = None
+
+    def _keep(self, key: Hashable, expires_at: float, value: Found) -> None:
+        size = self._size_of(value)
+        with self._lock:
+            self._drop(key)
+            if size > self._budget:
+                return
+            self._entries[key] = (expires_at, size, value)
+            self._held += size
+            while self._held > self._budget:
+                self._drop(next(iter(self._entries)))
+            self._wake()
+
+    def _drop(self, key: Hashable) -> None:
+        if entry := self._entries.pop(key, None):
+            self._held -= entry[1]
+
+    def _drop_expired(self) -> None:
+        now = self._clock()
+        while self._entries and (oldest := next(iter(self._entries.items())))[1][0] <= now:
+            self._drop(oldest[0])
+
+    def _wake(self) -> None:
+        """See to it that what is kept is dropped also when nobody asks for anything any more."""
+        if self._timer is None and self._entries:
+            self._timer = Timer(self._seconds, self._woken)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _woken(self) -> None:
+        with self._lock:
+            self._timer = None
+            self._drop_expired()
+            self._wake()

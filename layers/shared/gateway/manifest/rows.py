@@ -1,0 +1,57 @@
+"""How many rows of the table a manifest takes: what publishing it costs, and what others have to read past."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from gateway.deployments import slug_of
+from gateway.manifest.problems import Problems
+from gateway.manifest.values import Model, Service, ids_of, objects_in
+
+MAX_ROWS = 500
+
+
+def count_rows(services: Iterable[Service], owner: str = "") -> int:
+    """The rows of the stt services under their `access` and `allowed_users`: one for each name of each model (its
+    slug, and its served id where that differs), and one for each audience of the provider: the owner, every listed
+    user, everyone."""
+    by_model, everyone = 0, False
+    users: set[str] = set()
+    for service in services:
+        if service.type != "stt" or not service.models:
+            continue
+        by_model += sum(len({model.slug, slug_of(model.served_id)}) for model in service.models)
+        if service.access == "restricted":
+            users.update(service.allowed_users)
+        everyone = everyone or service.access == "authenticated"
+    return by_model + len(users | {owner}) + everyone if by_model else 0
+
+
+def check_rows(services: Iterable[dict[str, Any]], problems: Problems) -> None:
+    """Adds a problem when services as they are written take more rows than a manifest may; what else is wrong with
+    them is passed over."""
+    if (rows := count_rows(map(_countable, services))) > MAX_ROWS:
+        problems.add("hosts[].services", too_many_rows(rows))
+
+
+def _countable(service: dict[str, Any]) -> Service:
+    ids = (ids_of(model) for _, model in objects_in(service, "models", ""))
+    users = service.get("allowed_users")
+    return Service(
+        name="",
+        type=str(service.get("type")),
+        engine="",
+        url="",
+        access=str(service.get("access")),
+        allowed_users=tuple(user for user in users if isinstance(user, str))
+        if isinstance(users, list)
+        else (),
+        models=tuple(Model(slug, served_id) for slug, served_id in ids if served_id),
+    )
+
+
+def too_many_rows(rows: int) -> str:
+    """What is wrong with so many rows, in words for the operator."""
+    return (
+        f"must take at most {MAX_ROWS} rows, and take {rows}: one for each id of each stt model, "
+        "one for each user who may see one, and one for everyone"
+    )

@@ -1,0 +1,41 @@
+"""Many who register at once, on the embedded AWS, whose transactions are as good as DynamoDB's."""
+
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from gateway.providers import MAX_PROVIDERS
+from gateway.store import aws
+from gateway.store.providers import ProviderStore
+from tests.conftest import TestAws
+
+
+@pytest.fixture
+def store(embedded_aws: TestAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProviderStore]:
+    for name, value in embedded_aws.environment("AgentsFunction").items():
+        monkeypatch.setenv(name, value)
+    for cached in (aws.session, aws.client):
+        cached.cache_clear()
+    aws.client("dynamodb")  # one client for all threads
+    yield ProviderStore(embedded_aws.template.physical_name("ProvidersTable"))
+    for cached in (aws.session, aws.client):
+        cached.cache_clear()
+
+
+def test_of_many_who_register_at_once_twenty_become_known(store: ProviderStore) -> None:
+    owner = secrets.token_hex(8)
+    for number in range(MAX_PROVIDERS - 3):
+        assert store.beat(owner, f"box-{number}", 1000, create=True)
+    with ThreadPoolExecutor(8) as threads:
+        known = list(threads.map(lambda name: store.beat(owner, f"late-{name}", 1000, create=True), range(8)))
+    assert known.count(True) == 3
+    assert len(store.owned(owner)) == MAX_PROVIDERS
+
+
+def test_one_provider_that_registers_many_times_at_once_becomes_known_once(store: ProviderStore) -> None:
+    owner = secrets.token_hex(8)
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(lambda _: store.beat(owner, "home", 1000, create=True), range(8)))
+    assert len(store.owned(owner)) == 1

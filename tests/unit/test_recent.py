@@ -1,0 +1,73 @@
+import time
+from typing import Any
+
+from gateway.store.recent import Recent
+from tests.fakes import FakeClock
+
+
+def recent(clock: FakeClock | None = None, **changes: Any) -> Recent[str]:
+    return Recent(len, **{"budget": 100, "clock": clock or FakeClock()} | changes)
+
+
+def kept(cache: Recent[str], key: str) -> bool:
+    return cache.get(key, lambda: "") != ""
+
+
+def test_a_value_is_read_once_until_it_expires() -> None:
+    clock, reads = FakeClock(), []
+    cache = recent(clock)
+    for _ in range(3):
+        cache.get("a", lambda: str(reads.append("a") or "value"))
+    assert len(reads) == 1
+    clock.seconds += 4
+    assert not kept(cache, "a")
+
+
+def test_what_was_not_found_is_read_again_unless_it_is_to_be_kept() -> None:
+    cache = recent()
+    cache.get("a", lambda: "")
+    assert cache.get("a", lambda: "x") == "x"
+    cache.get("b", lambda: "", keep_empty=True)
+    assert cache.get("b", lambda: "x") == ""
+
+
+def test_an_expired_value_is_gone_from_memory_when_another_key_is_asked_for() -> None:
+    clock = FakeClock()
+    cache = recent(clock)
+    cache.get("a", lambda: "secret")
+    clock.seconds += 4
+    cache.get("b", lambda: "other")
+    assert "secret" not in repr(vars(cache))
+    assert cache.held == len("other")
+
+
+def test_an_expired_value_is_gone_from_memory_when_nobody_asks_for_anything() -> None:
+    cache: Recent[str] = Recent(len, budget=100, seconds=0.05)
+    cache.get("a", lambda: "secret")
+    assert "secret" in repr(vars(cache))
+    until = time.monotonic() + 10
+    while cache.held and time.monotonic() < until:
+        time.sleep(0.02)
+    assert "secret" not in repr(vars(cache))
+
+
+def test_the_oldest_go_when_the_budget_is_spent() -> None:
+    cache = recent()
+    for key in "abcde":
+        cache.get(key, lambda: "x" * 30)
+    assert cache.held == 90
+    assert [kept(cache, key) for key in "abcde"] == [False, False, True, True, True]
+
+
+def test_a_value_larger_than_the_budget_is_not_kept_and_drops_nothing() -> None:
+    cache = recent()
+    cache.get("a", lambda: "x")
+    cache.get("b", lambda: "x" * 101)
+    assert (kept(cache, "a"), kept(cache, "b"), cache.held) == (True, False, 1)
+
+
+def test_clearing_forgets_everything() -> None:
+    cache = recent()
+    cache.get("a", lambda: "secret")
+    cache.clear()
+    assert (cache.held, kept(cache, "a")) == (0, False)
