@@ -46,7 +46,7 @@ class Environments:
     ) -> None:
         """`limits` says of a function how many environments it may have, if not MAX_ENVIRONMENTS."""
         self._seconds = budget_seconds + DEADLINE_SLACK_SECONDS
-        limits = {name: MAX_ENVIRONMENTS for name in functions} | dict(limits or {})
+        limits = dict.fromkeys(functions, MAX_ENVIRONMENTS) | dict(limits or {})
         self._threads = ThreadPoolExecutor(sum(limits.values()), thread_name_prefix="invoke")
         starts = asyncio.Semaphore(STARTS_AT_ONCE)
         self._pools = {

@@ -91,7 +91,8 @@ def refusal(message: str) -> bytes:
 
 
 class OwnPagesOnly:
-    """An ASGI application that no foreign page may call; CORS names the page that called, whatever the application says."""
+    """An ASGI application that no foreign page may call. The page that may is named to its browser, in place of what
+    the application itself says."""
 
     def __init__(self, app: ASGIApp, origins: Origins) -> None:
         self._app = app
