@@ -17,6 +17,8 @@ GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
+        while (await receive()).get("more_body"):
+            pass
         await PlainTextResponse("hello")(scope, receive, send)
 
 
@@ -141,6 +143,30 @@ def test_a_head_that_is_much_too_large_is_not_served(port: int, sent: bytes) -> 
         except ConnectionError:
             pass  # the server did not read it all
         assert not received.startswith(b"HTTP/1.1 200")
+
+
+CHUNKED = GET[:-2].replace(b"GET", b"POST") + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+def test_a_body_in_too_many_small_chunks_is_refused(port: int) -> None:
+    with connect(port) as connection:
+        connection.sendall(CHUNKED + b"1\r\nx\r\n" * 5_000)
+        received = b""
+        try:
+            while piece := connection.recv(65536):
+                received += piece
+        except ConnectionError:
+            pass  # the server did not read it all
+        assert received == b"" or b"invalid_request_error" in received
+
+
+@pytest.mark.parametrize(("size", "count"), [(1, 90), (160, 5_000), (65_536, 20)])
+def test_a_body_in_chunks_of_a_usual_size_is_read(port: int, size: int, count: int) -> None:
+    chunk = b"%x\r\n" % size + b"x" * size + b"\r\n"
+    with connect(port) as connection:
+        for _ in range(2):
+            connection.sendall(CHUNKED + chunk * count + b"0\r\n\r\n")
+            assert answer(connection).startswith(b"HTTP/1.1 200")
 
 
 def test_an_upgrade_to_a_websocket_is_an_ordinary_request(port: int) -> None:
