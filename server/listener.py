@@ -21,8 +21,8 @@ KEEP_ALIVE_SECONDS = 75
 # idle for longest ends: connections that are merely held cannot keep callers out.
 MAX_CONNECTIONS = 400
 SHUTDOWN_SECONDS = 10
-# Parsing costs the one event loop some 40 microseconds a chunk, whatever is in it, and a byte a chunk would keep it busy
-# for minutes. The chunks of a body have this size on average, and there are a few more for those who begin slowly.
+# Parsing costs the one event loop some 40 microseconds a chunk, whatever is in it: a byte a chunk would keep it busy for
+# minutes. The chunks of a body have this size on average, and there are a few more for those who begin slowly.
 MIN_CHUNK_BYTES = 128
 SMALL_CHUNKS = 100
 # What is read, and parsed, before it is another connection's turn.
@@ -107,7 +107,7 @@ class _Protocol(H11Protocol):
         min(idle, key=lambda each: each._idle_since).transport.abort()
 
     def send_400_response(self, msg: str) -> None:
-        """uvicorn's answer to what is no HTTP, in the shape of every other error; none when another one is on its way."""
+        """uvicorn's answer to what is no HTTP, in the shape of every other error, unless one is on its way already."""
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.close()
             return
