@@ -21,8 +21,8 @@ KEEP_ALIVE_SECONDS = 75
 # idle for longest ends: connections that are merely held cannot keep callers out.
 MAX_CONNECTIONS = 400
 SHUTDOWN_SECONDS = 10
-# Parsing costs the one event loop some 40 microseconds a chunk, whatever is in it: a byte a chunk would keep it busy for
-# minutes. The chunks of a body have this size on average, and there are a few more for those who begin slowly.
+# Parsing costs the one event loop some 40 microseconds a chunk, whatever is in it: a byte a chunk would keep it busy
+# for minutes. The chunks of a body have this size on average, and there are a few more for those who begin slowly.
 MIN_CHUNK_BYTES = 128
 SMALL_CHUNKS = 100
 # What is read, and parsed, before it is another connection's turn.

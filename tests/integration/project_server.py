@@ -1,0 +1,49 @@
+"""The HTTP front with the small application of `project/`, and the AWS that this needs."""
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from local.embedded_aws import EmbeddedAws, client_of, create_resources
+from server.listener import bind
+from server.template import Template
+from tests.running import Server, start
+
+PROJECT = Path(__file__).parent / "project" / "template.yaml"
+GOOD = {"Authorization": "Bearer good"}
+
+
+@contextmanager
+def project_aws() -> Iterator[EmbeddedAws]:
+    running = EmbeddedAws(bind(0))
+    running.start()
+    create_resources(Template(PROJECT, endpoint=running.endpoint), client_of(running.endpoint))
+    yield running
+    running.stop()
+
+
+@contextmanager
+def project_server(directory: Path, aws: EmbeddedAws) -> Iterator[Server]:
+    """It must end cleanly when it is told to."""
+    running = start(
+        "local.gateway",
+        [f"--template={PROJECT}"],
+        directory / "server.log",
+        AWS_ENDPOINT_URL=aws.endpoint,
+        RECORDS_FILE=str(directory / "records"),
+        DEFINED_HERE="process",
+        NOT_DECLARED="process",
+        REQUEST_BUDGET_SECONDS="5",
+        CORS_ORIGINS="https://page.example",
+    )
+    yield running
+    assert running.end() in (0, -signal.SIGTERM)
+    assert "Exception in ASGI" not in running.log.read_text()
+
+
+def error_type(body: bytes) -> str:
+    error: dict[str, str] = json.loads(body)["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    return error["type"]
