@@ -62,8 +62,6 @@ class Gateway:
         self._audio = Places(MAX_AUDIO_CALLS)
         self._other = Places(MAX_OTHER_CALLS)
         self._without_key = Places(MAX_CALLS_WITHOUT_KEY)
-        # A key that is not checked yet is nobody's: it takes no place from those whose key is known.
-        self._being_checked = Places(MAX_AUDIO_CALLS + MAX_OTHER_CALLS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -107,8 +105,8 @@ class Gateway:
         if not route.authorized or self._api.authorizer is None:
             with self._without_key.take():
                 return await self._invoke(route.function, call, {}, UNREAD)
-        with self._being_checked.take():
-            identity = await authorize(call, self._api.authorizer, self._environments)
+        # A caller whose key is not checked yet takes no place from those whose key is known.
+        identity = await authorize(call, self._api.authorizer, self._environments)
         places = self._audio if route.path in AUDIO_PATHS else self._other
         with places.take(identity["principalId"]):
             return await self._invoke(route.function, call, identity, await self._body(call.request))

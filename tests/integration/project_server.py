@@ -6,32 +6,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from local.embedded_aws import EmbeddedAws, client_of, create_resources
-from server.listener import bind
+from local.embedded_aws import client_of, create_resources
 from server.template import Template
-from tests.running import Server, start
+from tests.running import Server, start, start_embedded_aws
 
 PROJECT = Path(__file__).parent / "project" / "template.yaml"
 GOOD = {"Authorization": "Bearer good"}
 
 
 @contextmanager
-def project_aws() -> Iterator[EmbeddedAws]:
-    running = EmbeddedAws(bind(0))
-    running.start()
-    create_resources(Template(PROJECT, endpoint=running.endpoint), client_of(running.endpoint))
-    yield running
-    running.stop()
+def project_aws() -> Iterator[str]:
+    """Its address. It is a process of its own, since moto keeps one world a process."""
+    with start_embedded_aws() as endpoint:
+        create_resources(Template(PROJECT, endpoint=endpoint), client_of(endpoint))
+        yield endpoint
 
 
 @contextmanager
-def project_server(directory: Path, aws: EmbeddedAws) -> Iterator[Server]:
+def project_server(directory: Path, aws: str) -> Iterator[Server]:
     """It must end cleanly when it is told to."""
     running = start(
         "local.gateway",
         [f"--template={PROJECT}"],
         directory / "server.log",
-        AWS_ENDPOINT_URL=aws.endpoint,
+        AWS_ENDPOINT_URL=aws,
         RECORDS_FILE=str(directory / "records"),
         DEFINED_HERE="process",
         NOT_DECLARED="process",

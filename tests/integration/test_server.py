@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from local.embedded_aws import EmbeddedAws, client_of
+from local.embedded_aws import client_of
 from server.template import Template
 from tests.integration.project_server import GOOD, PROJECT, error_type, project_aws, project_server
 from tests.running import Server, multipart, start
@@ -28,13 +28,13 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def aws() -> Iterator[EmbeddedAws]:
+def aws() -> Iterator[str]:
     with project_aws() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def server(directory: Path, aws: EmbeddedAws) -> Iterator[Server]:
+def server(directory: Path, aws: str) -> Iterator[Server]:
     with project_server(directory, aws) as running:
         yield running
 
@@ -348,21 +348,19 @@ def records(directory: Path, wanted: int, matches: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_queues_messages_reach_its_function(server: Server, aws: EmbeddedAws, directory: Path) -> None:
+def test_a_queues_messages_reach_its_function(server: Server, aws: str, directory: Path) -> None:
     assert server.process.poll() is None
-    sqs = client_of(aws.endpoint)("sqs")
-    url = Template(PROJECT, endpoint=aws.endpoint).reference("ItemsQueue")
+    sqs = client_of(aws)("sqs")
+    url = Template(PROJECT, endpoint=aws).reference("ItemsQueue")
     sqs.send_message(QueueUrl=url, MessageBody="a message")
     found = records(directory, 1, "a message")
     assert [record["body"] for record in found] == ["a message"]
     assert found[0]["eventSource"] == "aws:sqs"
 
 
-def test_a_tables_changes_reach_its_function_in_order(
-    server: Server, aws: EmbeddedAws, directory: Path
-) -> None:
+def test_a_tables_changes_reach_its_function_in_order(server: Server, aws: str, directory: Path) -> None:
     assert server.process.poll() is None
-    dynamodb = client_of(aws.endpoint)("dynamodb")
+    dynamodb = client_of(aws)("dynamodb")
     for number in range(12):
         dynamodb.put_item(TableName="stt-gateway-local-ItemsTable", Item={"pk": {"S": f"streamed-{number}"}})
     found = records(directory, 12, "streamed-")

@@ -9,19 +9,18 @@ from contextlib import ExitStack
 
 import pytest
 
-from local.embedded_aws import EmbeddedAws
 from tests.integration.project_server import GOOD, error_type, project_aws, project_server
 from tests.running import Server
 
 
 @pytest.fixture(scope="module")
-def aws() -> Iterator[EmbeddedAws]:
+def aws() -> Iterator[str]:
     with project_aws() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def server(aws: EmbeddedAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(aws: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with project_server(tmp_path_factory.mktemp("server"), aws) as running:
         yield running
 
@@ -79,8 +78,8 @@ def test_a_caller_that_is_no_page_is_served_as_ever(
 
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
-def test_no_page_and_no_foreign_name_reaches_the_embedded_aws(aws: EmbeddedAws, method: str) -> None:
-    port = int(aws.endpoint.rpartition(":")[2])
+def test_no_page_and_no_foreign_name_reaches_the_embedded_aws(aws: str, method: str) -> None:
+    port = int(aws.rpartition(":")[2])
     for headers in (
         {"Origin": "http://localhost:3000"},
         {"Origin": "null"},
