@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from local.lifeline import end_with_parent
 from server.listener import HOST, add_arguments, listener_of
+from server.origins import OwnCallersOnly
 from server.template import REGION, Template
 
 CREDENTIALS = {
@@ -25,6 +26,9 @@ CREDENTIALS = {
     "AWS_REGION": REGION,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+# The name under which a container sees this machine (docs/sam-local.md).
+HOST_OF_CONTAINERS = "host.docker.internal"
 
 Client = Any  # an AWS client; its methods exist only at run time
 
@@ -111,8 +115,12 @@ class EmbeddedAws:
         from werkzeug.serving import make_server
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        application = OneAtATime(DomainDispatcherApplication(create_backend_app))
-        port: int = listener.getsockname()[1]
+        address, port = listener.getsockname()
+        # moto lets pages of every origin read everything; these tables hold keys.
+        application = OwnCallersOnly(
+            OneAtATime(DomainDispatcherApplication(create_backend_app)),
+            frozenset({address, HOST_OF_CONTAINERS}),
+        )
         self._server = make_server(
             HOST,
             port,

@@ -17,6 +17,7 @@ from local.agent import MODEL
 from local.children import Child, ChildDied, end
 from local.embedded_aws import CREDENTIALS, client_of, create_resources
 from server.listener import HOST, PortInUse, bind
+from server.origins import Origins
 from server.template import Template
 
 SAMPLE = Path(__file__).parent / "samples" / "speech.wav"
@@ -162,8 +163,8 @@ def _environment(aws_url: str, url: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {
         **DEFAULTS,
-        "PUBLIC_URL": url,
         **inherited,
+        "PUBLIC_URL": inherited.get("PUBLIC_URL") or url,
         **CREDENTIALS,
         # A new one a start: what this gateway calls by way of another one comes back with it and is refused.
         "GATEWAY_ID": secrets.token_hex(16),
@@ -182,9 +183,13 @@ def main() -> int:
     try:
         if not port.isdecimal() or int(port) > 65535:
             raise PortInUse(f"'{port}' is not a port.")
+        Origins.read(os.environ)
         local_run = LocalRun(int(port), Path(os.environ.get("RUN_DIR", ".run")))
     except PortInUse as error:
         print(f"Cannot start: {error} Set PORT to another one.", file=sys.stderr)
+        return 1
+    except ValueError as error:
+        print(f"Cannot start: {error}", file=sys.stderr)
         return 1
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: local_run.stop())

@@ -16,15 +16,14 @@ import sys
 import threading
 from pathlib import Path
 
-from local.embedded_aws import CREDENTIALS, EmbeddedAws, client_of, create_resources
+from local.embedded_aws import CREDENTIALS, HOST_OF_CONTAINERS, EmbeddedAws, client_of, create_resources
 from local.run import create_users
 from server.listener import HOST, PortInUse, bind
 from server.template import Template
 
 ROOT = Path(__file__).resolve().parent.parent
-# Both stand in events/env.json too.
+# It stands in events/env.json too, as HOST_OF_CONTAINERS does.
 PORT = 5000
-HOST_OF_CONTAINERS = "host.docker.internal"
 CASES = {
     "AuthorizerFunction": "authorizer_known_key",
     "ModelsFunction": "models_list",

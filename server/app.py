@@ -16,9 +16,10 @@ from server.authorization import Refusal, authorize
 from server.body import BodyStalled, BodyTooLarge, ClientGone, RefusalResponse, read_body
 from server.environments import Environments, FunctionFailed, FunctionTimedOut
 from server.gateway_response import GatewayResponses
+from server.places import NoPlace, Places
 from server.proxy_event import Call, proxy_event
 from server.resources import Resource, Resources
-from server.template import Api, Template
+from server.template import Api, Route, Template
 
 logger = logging.getLogger(__name__)
 
@@ -26,14 +27,28 @@ logger = logging.getLogger(__name__)
 MAX_BINARY_BYTES = 26_214_400 + 512 * 1024
 # API Gateway's own limit; nothing but audio has a reason to be larger.
 MAX_TEXT_BYTES = 10 * 1024 * 1024
-# Each may hold 25 MB; more callers than this at a time are told to come back.
-MAX_CALLS = 64
+# Calls in progress, for each kind of route; more at a time are told to come back. Those with audio may each hold
+# 25 MB, and wait for a provider. Nothing that calls of one kind do can keep out another kind.
+MAX_AUDIO_CALLS = 64
+MAX_OTHER_CALLS = 64
+MAX_CALLS_WITHOUT_KEY = 64
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
+AUDIO_PATHS = (TRANSCRIPTIONS, "/v1/audio/translations", "/v1/uploads/{id}/parts")
 
 
 @dataclass(frozen=True)
 class _Body:
     data: bytes | bytearray
     is_binary: bool
+
+
+# The body of a call to a route without a key: these take none, and one that is sent is not waited for.
+UNREAD = _Body(b"", is_binary=False)
+
+
+def environments_for_providers(template: Template) -> dict[str, int]:
+    """How many environments the function may have whose calls wait for a provider: one for each call in progress."""
+    return {route.function: MAX_AUDIO_CALLS for route in template.routes() if route.path == TRANSCRIPTIONS}
 
 
 class Gateway:
@@ -44,13 +59,14 @@ class Gateway:
         self._resources = Resources(template.routes())
         self._responses = GatewayResponses(self._api.gateway_responses)
         self._environments = environments
-        self._calls = 0
+        self._audio = Places(MAX_AUDIO_CALLS)
+        self._other = Places(MAX_OTHER_CALLS)
+        self._without_key = Places(MAX_CALLS_WITHOUT_KEY)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         request_id = str(uuid.uuid4())
         started = time.monotonic()
-        self._calls += 1
         try:
             response = await self._answer(request, request_id)
         except ClientGone:
@@ -59,8 +75,6 @@ class Gateway:
         except Exception:
             logger.exception("request %s", request_id)
             response = self._refuse("DEFAULT_5XX", "Internal server error", request_id)
-        finally:
-            self._calls -= 1
         response.headers.setdefault("x-request-id", request_id)
         milliseconds = (time.monotonic() - started) * 1000
         logger.info("%s %s %d %.0f ms", request.method, request_id, response.status_code, milliseconds)
@@ -74,21 +88,28 @@ class Gateway:
         route = resource.route(request.method) if resource is not None else None
         if resource is None or route is None:
             return self._refuse("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token", request_id)
-        if self._calls > MAX_CALLS:
-            return self._refuse("THROTTLED", "Too Many Requests", request_id)
         call = Call(request, request_id, path, resource)
         try:
-            identity: Mapping[str, Any] = {}
-            if route.authorized and self._api.authorizer is not None:
-                identity = await authorize(call, self._api.authorizer, self._environments)
-            body = await self._body(request)
+            return await self._serve(route, call)
+        except NoPlace:
+            return self._refuse("THROTTLED", "Too Many Requests", request_id)
         except Refusal as refusal:
             return self._refuse(refusal.kind, str(refusal), request_id)
         except BodyTooLarge:
             return self._refuse("REQUEST_TOO_LARGE", "Request Too Long", request_id)
         except BodyStalled:
             return self._refuse("DEFAULT_4XX", "The body did not arrive in time.", request_id, status=408)
-        return await self._invoke(route.function, call, identity, body)
+
+    async def _serve(self, route: Route, call: Call) -> Response:
+        """Raises NoPlace, Refusal, BodyTooLarge, BodyStalled, ClientGone."""
+        if not route.authorized or self._api.authorizer is None:
+            with self._without_key.take():
+                return await self._invoke(route.function, call, {}, UNREAD)
+        # A caller whose key is not checked yet takes no place from those whose key is known.
+        identity = await authorize(call, self._api.authorizer, self._environments)
+        places = self._audio if route.path in AUDIO_PATHS else self._other
+        with places.take(identity["principalId"]):
+            return await self._invoke(route.function, call, identity, await self._body(call.request))
 
     async def _body(self, request: Request) -> _Body:
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -107,7 +128,7 @@ class Gateway:
                 body=body.data,
                 encoding="base64" if encoded else "text" if body.data else "none",
             )
-            return self._rendered(answer, call.request)
+            return self._rendered(answer, call.request, RefusalResponse if body is UNREAD else Response)
         except FunctionTimedOut:
             message = "Endpoint request timed out"
             return self._responses.render("INTEGRATION_TIMEOUT", message, call.request_id)
@@ -116,13 +137,13 @@ class Gateway:
             logger.error("%s failed, request %s: %s", function, call.request_id, type(failure).__name__)
             return self._responses.render("INTEGRATION_FAILURE", "Internal server error", call.request_id)
 
-    def _rendered(self, answer: Any, request: Request) -> Response:
+    def _rendered(self, answer: Any, request: Request, kind: type[Response]) -> Response:
         content = answer.get("body") or ""
         # API Gateway decodes a body only for callers who ask for one of its binary types.
         accepted = request.headers.get("accept", "").partition(",")[0].partition(";")[0].strip().lower()
         if answer.get("isBase64Encoded") and accepted in self._api.binary_media_types:
             content = base64.b64decode(content)
-        response = Response(content, status_code=int(answer["statusCode"]))
+        response = kind(content, status_code=int(answer["statusCode"]))
         for name, value in (answer.get("headers") or {}).items():
             response.headers[name] = str(value)
         for name, values in (answer.get("multiValueHeaders") or {}).items():

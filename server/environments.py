@@ -15,7 +15,7 @@ from server.worker_process import Bytes, Worker, WorkerCrashed, WorkerTimeout
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-# For each function, so that many slow transcriptions cannot keep out heartbeats.
+# For each function, so that many slow transcriptions cannot keep out heartbeats. An environment is 14 MB, and is kept.
 MAX_ENVIRONMENTS = 16
 # A new process costs more than this wait for a busy one, so a burst of quick calls shares a few of them.
 PATIENCE_SECONDS = 0.05
@@ -38,12 +38,20 @@ class Environments:
     """Every function's environments. Each is its own process with its own variables, so that what a function
     caches, and what it forgot to declare, shows here as it would on Lambda."""
 
-    def __init__(self, functions: Mapping[str, Function], budget_seconds: float) -> None:
+    def __init__(
+        self,
+        functions: Mapping[str, Function],
+        budget_seconds: float,
+        limits: Mapping[str, int] | None = None,
+    ) -> None:
+        """`limits` says of a function how many environments it may have, if not MAX_ENVIRONMENTS."""
         self._seconds = budget_seconds + DEADLINE_SLACK_SECONDS
-        self._threads = ThreadPoolExecutor(len(functions) * MAX_ENVIRONMENTS, thread_name_prefix="invoke")
+        limits = dict.fromkeys(functions, MAX_ENVIRONMENTS) | dict(limits or {})
+        self._threads = ThreadPoolExecutor(sum(limits.values()), thread_name_prefix="invoke")
         starts = asyncio.Semaphore(STARTS_AT_ONCE)
         self._pools = {
-            name: _Pool(_code(function), self._threads, starts) for name, function in functions.items()
+            name: _Pool(_code(function), limits[name], self._threads, starts)
+            for name, function in functions.items()
         }
 
     async def invoke(
@@ -112,8 +120,11 @@ class _Pool:
     """One function's environments: the last one used is the first one picked, so sequential callers stay on a
     warm process; grown while callers wait, a few at a time; a caller waits when all are busy."""
 
-    def __init__(self, code: Code, threads: ThreadPoolExecutor, starts: asyncio.Semaphore) -> None:
+    def __init__(
+        self, code: Code, limit: int, threads: ThreadPoolExecutor, starts: asyncio.Semaphore
+    ) -> None:
         self._code = code
+        self._limit = limit
         self._threads = threads
         self._starts = starts
         self._idle: list[Worker] = []
@@ -174,7 +185,7 @@ class _Pool:
 
     def _grow(self) -> None:
         wanted = self._waiting - len(self._starting)
-        room = MAX_ENVIRONMENTS - len(self._alive) - len(self._starting)
+        room = self._limit - len(self._alive) - len(self._starting)
         for _ in range(min(wanted, room)):
             task = asyncio.create_task(self._start())
             self._starting.add(task)

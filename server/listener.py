@@ -17,29 +17,100 @@ HOST = "127.0.0.1"
 HEAD_SECONDS = 20.0
 MAX_HEAD_BYTES = 64 * 1024
 KEEP_ALIVE_SECONDS = 75
+# What the usual limit of 1,024 open files leaves beside the environments' sockets. When one more comes, the one that is
+# idle for longest ends: connections that are merely held cannot keep callers out.
+MAX_CONNECTIONS = 400
 SHUTDOWN_SECONDS = 10
+# Parsing costs the one event loop some 40 microseconds a chunk, whatever is in it: a byte a chunk would keep it busy
+# for minutes. The chunks of a body have this size on average, and there are a few more for those who begin slowly.
+MIN_CHUNK_BYTES = 128
+SMALL_CHUNKS = 100
+# What is read, and parsed, before it is another connection's turn.
+READ_BYTES = 32 * 1024
+
+
+class _Connection(h11.Connection):
+    """h11's connection, which refuses a body that comes in too many pieces."""
+
+    _pieces = 0
+    _size = 0
+
+    def next_event(self) -> Any:
+        """Raises RemoteProtocolError for it, as for what is no HTTP."""
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._pieces = self._size = 0
+        elif isinstance(event, h11.Data):
+            self._pieces += 1
+            self._size += len(event.data)
+            if self._pieces > SMALL_CHUNKS + self._size / MIN_CHUNK_BYTES:
+                raise h11.RemoteProtocolError("The body comes in too many small chunks.")
+        return event
 
 
 class _Protocol(H11Protocol):
-    """uvicorn's protocol, which also limits the wait for a first request and answers errors as we do."""
+    """uvicorn's protocol, which also limits the wait for each request's head and the number of connections, and
+    answers errors as we do."""
 
     _head_timer: asyncio.TimerHandle | None = None
+    _idle_since = 0.0
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.conn = _Connection(h11.SERVER, MAX_HEAD_BYTES)
 
     def connection_made(self, transport: Any) -> None:
+        transport.max_size = READ_BYTES
         super().connection_made(transport)
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._close_if_silent)
+        self._idle_since = self.loop.time()
+        self._watch_head()
+        if len(self.connections) > MAX_CONNECTIONS:
+            self._make_room()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch_head()
+
+    def on_response_complete(self) -> None:
+        self._idle_since = self.loop.time()
+        super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
+        self._stop_watching()
         super().connection_lost(exc)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being answered: its head has not come yet, or its answer is out."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _watch_head(self) -> None:
+        # uvicorn's own timer ends with the first byte of a request; this one begins there.
+        if not self.is_idle:
+            self._stop_watching()
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._close_if_silent)
+
+    def _stop_watching(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
     def _close_if_silent(self) -> None:
-        if self.cycle is None:
+        self._head_timer = None
+        if self.is_idle:
             self.transport.close()
 
+    def _make_room(self) -> None:
+        """Ends the connection that is idle for longest, which may be this one."""
+        idle = [each for each in self.connections if isinstance(each, _Protocol) and each.is_idle]
+        min(idle, key=lambda each: each._idle_since).transport.abort()
+
     def send_400_response(self, msg: str) -> None:
-        """uvicorn's answer to what is no HTTP, in the shape of every other error."""
+        """uvicorn's answer to what is no HTTP, in the shape of every other error, unless one is on its way already."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.close()
+            return
         error = {"message": msg, "type": "invalid_request_error", "param": None, "code": None}
         body = json.dumps({"error": error}).encode()
         headers = [
@@ -84,6 +155,11 @@ def listener_of(arguments: argparse.Namespace) -> socket.socket:
 
 def serve(app: ASGIApp, listener: socket.socket) -> None:
     """Serves until SIGTERM or SIGINT; requests in flight get SHUTDOWN_SECONDS to finish."""
+    new_server(app).run(sockets=[listener])
+
+
+def new_server(app: ASGIApp) -> uvicorn.Server:
+    """A server that can be run in a thread too, until its `should_exit` is set."""
     config = uvicorn.Config(
         app,
         http=_Protocol,
@@ -97,4 +173,4 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    return uvicorn.Server(config)

@@ -20,9 +20,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import gateway
 from local.event_sources import feed
 from local.lifeline import end_with_parent
-from server.app import Gateway
+from server.app import Gateway, environments_for_providers
 from server.environments import Environments
 from server.listener import add_arguments, listener_of, serve
+from server.origins import Origins, OwnPagesOnly
 from server.template import TEMPLATE, Template
 from server.worker_process import preload
 
@@ -46,10 +47,12 @@ class Readiness:
         await self._app(scope, receive, send)
 
 
-def new_app(template: Template, ready_file: Path | None = None) -> Router:
+def new_app(template: Template, origins: Origins, ready_file: Path | None = None) -> Router:
     """The gateway; it listens once its authorizer is warm."""
     functions = template.functions()
-    environments = Environments(functions, float(os.environ["REQUEST_BUDGET_SECONDS"]))
+    environments = Environments(
+        functions, float(os.environ["REQUEST_BUDGET_SECONDS"]), environments_for_providers(template)
+    )
 
     @asynccontextmanager
     async def lifespan(_: Router) -> AsyncIterator[None]:
@@ -67,7 +70,7 @@ def new_app(template: Template, ready_file: Path | None = None) -> Router:
     if ready_file is not None:
         app = Readiness(app, ready_file)
     # Not a Mount: its pattern does not match a path with an encoded line break.
-    return Router(default=app, lifespan=lifespan)
+    return Router(default=OwnPagesOnly(app, origins), lifespan=lifespan)
 
 
 def share_variables(template: Template) -> None:
@@ -94,7 +97,7 @@ def main() -> None:
     modules = [f"gateway.{module.name}" for module in pkgutil.iter_modules(gateway.__path__)]
     clients = ["local.gateway.preloaded"] if template.endpoint else []
     preload([*_PRELOADED, *modules, *clients])
-    serve(new_app(template, arguments.ready_file), listener_of(arguments))
+    serve(new_app(template, Origins.read(os.environ), arguments.ready_file), listener_of(arguments))
 
 
 if __name__ == "__main__":

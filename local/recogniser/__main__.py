@@ -5,6 +5,7 @@ import argparse
 from local.lifeline import end_with_parent
 from local.recogniser.app import new_app
 from server.listener import add_arguments, listener_of, serve
+from server.origins import Origins, OwnPagesOnly
 from server.worker_process import preload
 
 
@@ -17,7 +18,7 @@ def main() -> None:
     if arguments.lifeline:
         end_with_parent()
     preload(["local.recogniser.speech"])
-    serve(new_app(arguments.workers), listener_of(arguments))
+    serve(OwnPagesOnly(new_app(arguments.workers), Origins()), listener_of(arguments))
 
 
 if __name__ == "__main__":

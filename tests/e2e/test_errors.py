@@ -107,12 +107,34 @@ def test_a_transcription_under_a_trailing_slash_is_the_same_route(gateway: Gatew
 
 @pytest.mark.parametrize("path", [TRANSCRIPTIONS, "/v1/models", "/v1/providers/x", "/healthz"])
 def test_a_preflight_needs_no_key_and_allows_what_the_sdks_send(gateway: Gateway, path: str) -> None:
-    headers = {"origin": "https://page.example", "access-control-request-method": "POST"}
+    headers = {"origin": "http://localhost:5173", "access-control-request-method": "POST"}
     reply = send(gateway, "OPTIONS", path, key=None, headers=headers)
     assert reply.status in (200, 204)
-    assert reply.headers["access-control-allow-origin"] == "*"
+    assert reply.headers["access-control-allow-origin"] == "http://localhost:5173"
     allowed = {name.strip().lower() for name in reply.headers["access-control-allow-headers"].split(",")}
     assert allowed >= {"authorization", "content-type", "x-stainless-lang", "x-stainless-retry-count"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("OPTIONS", TRANSCRIPTIONS), ("POST", TRANSCRIPTIONS), ("GET", "/v1/nothing")]
+)
+@pytest.mark.parametrize("foreign", [{"origin": "https://page.example"}, {"host": "page.example"}])
+def test_a_page_from_elsewhere_is_403(
+    gateway: Gateway, method: str, path: str, foreign: dict[str, str]
+) -> None:
+    reply = send(gateway, method, path, headers=foreign)
+    assert (reply.status, reply.json()["error"]["type"]) == (403, "permission_error")
+    assert set(reply.json()["error"]) == {"message", "type", "param", "code"}
+    assert reply.headers["x-request-id"]
+    assert not [name for name in reply.headers if name.startswith("access-control-")]
+
+
+@pytest.mark.parametrize(
+    "asset",
+    ["%00.js", "x" * 5000 + ".js", "%ff.js", "..%5cindex.html", "..%2findex.html", "%ED%A0%80.js", "a%0A.js"],
+)
+def test_a_file_that_the_playground_does_not_have_is_404(gateway: Gateway, asset: str) -> None:
+    assert_error(send(gateway, "GET", f"/playground/{asset}", key=None), 404, "not_found")
 
 
 # --- the order of checks: each request is wrong in two ways, and the earlier one is told

@@ -247,7 +247,7 @@ def test_a_502_is_retried_when_the_provider_was_merely_busy(client: OpenAI, publ
 def test_a_429_is_retried_after_the_time_it_names(
     gateway: Gateway, client: OpenAI, published: Published
 ) -> None:
-    # As many requests as the local gateway takes at once, whose bodies never come.
+    # More requests than the local gateway lets one caller have at a time, whose bodies never come.
     head = (
         f"POST /v1/audio/transcriptions HTTP/1.1\r\nhost: 127.0.0.1\r\n"
         f"authorization: Bearer {gateway.keys['alice']}\r\n"

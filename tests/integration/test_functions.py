@@ -205,7 +205,23 @@ def test_a_page_is_served_with_a_strict_policy_and_an_etag_that_spares_the_secon
 
 
 @pytest.mark.parametrize(
-    "asset", ["../app.py", "%2e%2e/app.py", "..%2fapp.py", "/etc/passwd", "nothing.js", ""]
+    "asset",
+    [
+        "../app.py",
+        "%2e%2e/app.py",
+        "..%2fapp.py",
+        "/etc/passwd",
+        "nothing.js",
+        "",
+        "%00.js",
+        "\0.js",
+        "%ff.js",
+        "%ED%A0%80.js",
+        "\ud800.js",
+        "..%5capp.py",
+        pytest.param("x" * 5000 + ".js", id="long"),
+        pytest.param("%2e%2e%2f" * 500 + "app.js", id="many steps up"),
+    ],
 )
 def test_only_files_of_the_playground_are_served(asset: str) -> None:
     changes = {"path": f"/playground/{asset}", "pathParameters": {"asset": asset}}

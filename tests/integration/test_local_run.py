@@ -1,11 +1,18 @@
 """`make run`: everything starts, works, and ends together."""
 
+import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -78,6 +85,117 @@ def test_the_announced_aws_holds_the_templates_tables(gateway: Gateway) -> None:
     assert "stt-gateway-local-KeysTable" in tables
 
 
+class HangingProvider(ThreadingHTTPServer):
+    """Takes transcriptions and answers none of them before `release` is set."""
+
+    daemon_threads = True
+    # The backlog of the class is 5, and everybody comes at once.
+    request_queue_size = 128
+
+    def __init__(self) -> None:
+        self.release = threading.Event()
+        self.asked = threading.Semaphore(0)
+        super().__init__(("127.0.0.1", 0), _Hanging)
+
+
+class _Hanging(BaseHTTPRequestHandler):
+    server: HangingProvider
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.server.asked.release()
+        self.server.release.wait(120)
+        body = b'{"text": "late"}'
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def published(gateway: Gateway, model: str) -> Iterator[HangingProvider]:
+    with HangingProvider() as provider:
+        threading.Thread(target=provider.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{provider.server_port}/v1"
+        service = {"name": "asr", "type": "stt", "engine": "other", "url": url, "models": [{"id": model}]}
+        service["access"] = "authenticated"
+        manifest = {"schema_version": 1, "agent": {"name": "hanging"}}
+        manifest["hosts"] = [{"id": "here", "services": [service]}]
+        body = json.dumps({"raw_yaml": "", "parsed": manifest})
+        path = "/api/inference/agent/manifest/"
+        assert gateway.call("PUT", path, body, gateway.authorization()).status == 200
+        try:
+            yield provider
+        finally:
+            provider.release.set()
+            gateway.call("DELETE", "/v1/providers/hanging", headers=gateway.authorization())
+            provider.shutdown()
+
+
+def assert_the_rest_answers(gateway: Gateway) -> None:
+    """What must go on working, each time in seconds."""
+    json_body = {"content-type": "application/json"}
+    for user in gateway.keys:
+        beat = "/api/inference/agent/heartbeat/"
+        calls = [
+            ("GET", "/healthz", None, {}, 200),
+            ("GET", "/playground", None, {}, 200),
+            ("GET", "/v1/models", None, gateway.authorization(user), 200),
+            ("GET", "/v1/models", None, {"Authorization": "Bearer sk-local-nobody-0000000000000000"}, 401),
+            (
+                "POST",
+                beat,
+                b'{"name":"local"}',
+                gateway.authorization(user) | json_body,
+                {"alice": 200, "bob": 404}[user],
+            ),
+        ]
+        for method, path, body, headers, status in calls:
+            began = time.monotonic()
+            assert gateway.call(method, path, body, headers).status == status, path
+            assert time.monotonic() - began < 5, path
+
+
+def test_heartbeats_and_keys_work_while_every_transcription_hangs(gateway: Gateway) -> None:
+    model = "hanging/model"
+    body, headers = multipart([("model", model)], SAMPLE.read_bytes())
+
+    def transcribe(number: int) -> int:
+        user = "alice" if number % 2 else "bob"
+        all_headers = {**headers, **gateway.authorization(user)}
+        return gateway.call("POST", "/v1/audio/transcriptions", body, all_headers).status
+
+    with ThreadPoolExecutor(80) as threads, published(gateway, model) as provider:
+        calls = [threads.submit(transcribe, number) for number in range(80)]
+        for _ in range(50):
+            assert provider.asked.acquire(timeout=60)
+        while not any(call.done() for call in calls):
+            time.sleep(0.05)
+        assert_the_rest_answers(gateway)
+        assert sum(not call.done() for call in calls) >= 50
+        provider.release.set()
+        statuses = {call.result() for call in calls}
+    # Whoever found no place was told to come back.
+    assert statuses == {200, 429}
+
+
+def test_heartbeats_and_keys_work_while_bodies_never_come(gateway: Gateway) -> None:
+    with ExitStack() as held:
+        for path in ("/v1/audio/transcriptions", "/v1/uploads/upload_x/parts"):
+            head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {{}}\r\nContent-Length: 1000000\r\n\r\n"
+            for user in gateway.keys:
+                for _ in range(70):
+                    connection = socket.create_connection(("127.0.0.1", gateway.port), timeout=60)
+                    held.enter_context(connection).sendall(
+                        head.format(gateway.authorization(user)["Authorization"]).encode()
+                    )
+        assert_the_rest_answers(gateway)
+
+
 def test_no_log_holds_a_transcript_or_a_key(gateway: Gateway) -> None:
     test_the_printed_curl_line_works_as_pasted(gateway)
     for log in gateway.directory.glob("*.log"):
@@ -119,6 +237,50 @@ def test_the_death_of_a_part_is_reported_and_ends_the_rest(tmp_path: Path) -> No
     assert gateway.process.wait(60) == 1
     assert "recogniser ended (signal SIGKILL)" in gateway.log.read_text()
     wait_until_gone(descendants)
+
+
+def variables_of(gateway: Gateway, part: str) -> dict[str, str]:
+    """The environment that a part of the local run was started with."""
+    if not Path("/proc/self/environ").exists():
+        pytest.skip("needs /proc")
+    for pid in processes_of(gateway.process.pid):
+        try:
+            if f"local.{part}".encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")
+                return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+        except OSError:
+            continue
+    raise AssertionError(f"{part} does not run")
+
+
+def test_the_gateway_knows_its_own_address_and_an_id_of_this_start(gateway: Gateway) -> None:
+    variables = variables_of(gateway, "gateway")
+    assert variables["PUBLIC_URL"] == gateway.url
+    assert len(bytes.fromhex(variables["GATEWAY_ID"])) == 16
+
+
+def test_no_foreign_page_can_use_the_local_run_to_reach_this_network(gateway: Gateway) -> None:
+    manifest = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization"}
+    for foreign in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"}):
+        preflight = gateway.call("OPTIONS", "/api/inference/agent/manifest/", headers={**manifest, **foreign})
+        call = gateway.call("GET", "/v1/models", headers={**gateway.authorization(), **foreign})
+        for answer in (preflight, call):
+            assert (answer.status, answer.json["error"]["type"]) == (403, "permission_error")
+            assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+def test_an_entry_of_cors_origins_that_is_no_origin_is_told_early(tmp_path: Path) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "local.run"],
+        cwd=ROOT,
+        env=environment(PORT="0", RUN_DIR=str(tmp_path), CORS_ORIGINS="*"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert said.returncode == 1
+    assert said.stderr.startswith("Cannot start: CORS_ORIGINS takes origins such as ")
+    assert len(said.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("port", ["taken", "abc", "70000"])

@@ -14,13 +14,11 @@ from typing import Any
 
 import pytest
 
-from local.embedded_aws import EmbeddedAws, client_of, create_resources
-from server.listener import bind
+from local.embedded_aws import client_of
 from server.template import Template
+from tests.integration.project_server import GOOD, PROJECT, error_type, project_aws, project_server
 from tests.running import Server, multipart, start
 
-PROJECT = Path(__file__).parent / "project" / "template.yaml"
-GOOD = {"Authorization": "Bearer good"}
 MAX_BODY = 26_214_400 + 512 * 1024
 
 
@@ -30,41 +28,21 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def aws() -> Iterator[EmbeddedAws]:
-    running = EmbeddedAws(bind(0))
-    running.start()
-    create_resources(Template(PROJECT, endpoint=running.endpoint), client_of(running.endpoint))
-    yield running
-    running.stop()
+def aws() -> Iterator[str]:
+    with project_aws() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def server(directory: Path, aws: EmbeddedAws) -> Iterator[Server]:
-    running = start(
-        "local.gateway",
-        [f"--template={PROJECT}"],
-        directory / "server.log",
-        AWS_ENDPOINT_URL=aws.endpoint,
-        RECORDS_FILE=str(directory / "records"),
-        DEFINED_HERE="process",
-        NOT_DECLARED="process",
-        REQUEST_BUDGET_SECONDS="5",
-    )
-    yield running
-    assert running.end() in (0, -signal.SIGTERM)
-    assert "Exception in ASGI" not in running.log.read_text()
+def server(directory: Path, aws: str) -> Iterator[Server]:
+    with project_server(directory, aws) as running:
+        yield running
 
 
 def echoed(server: Server, path: str, **arguments: Any) -> Any:
     answer = server.call("GET", path, headers={**GOOD, **arguments.pop("headers", {})}, **arguments)
     assert answer.status == 200, answer.body
     return answer.json
-
-
-def error_type(body: bytes) -> str:
-    error: dict[str, str] = json.loads(body)["error"]
-    assert set(error) == {"message", "type", "param", "code"}
-    return error["type"]
 
 
 # --- events
@@ -214,7 +192,7 @@ def test_a_refused_small_body_leaves_the_connection_usable(server: Server) -> No
 def test_a_client_that_leaves_in_the_middle_of_its_body_harms_nobody(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
         connection.sendall(
-            b"POST /v1/echo/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\nContent-Length: 9\r\n\r\nx"
+            b"POST /v1/echo/x HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer good\r\nContent-Length: 9\r\n\r\nx"
         )
     assert server.call("GET", "/healthz").status == 200
 
@@ -262,7 +240,6 @@ def test_a_call_without_a_good_key_is_unauthorized(server: Server, headers: dict
     assert answer.status == 401
     assert error_type(answer.body) == "authentication_error"
     assert answer.headers["x-request-id"]
-    assert answer.headers["access-control-allow-origin"] == "*"
 
 
 def test_an_authorizer_that_breaks_is_our_defect(server: Server) -> None:
@@ -284,9 +261,9 @@ def test_a_handler_that_overruns_its_budget_is_killed_and_answered(server: Serve
 
 
 def test_a_preflight_needs_no_key_and_names_what_the_template_allows(server: Server) -> None:
-    answer = server.call("OPTIONS", "/v1/models/a/b", headers={"Origin": "https://example.com"})
+    answer = server.call("OPTIONS", "/v1/models/a/b", headers={"Origin": "http://localhost:5173"})
     assert answer.status == 200
-    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["access-control-allow-origin"] == "http://localhost:5173"
     assert answer.headers["access-control-allow-methods"] == "GET,POST"
     assert answer.headers["access-control-allow-headers"] == "authorization,x-stainless-os"
     assert answer.headers["access-control-max-age"] == "600"
@@ -371,21 +348,19 @@ def records(directory: Path, wanted: int, matches: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_queues_messages_reach_its_function(server: Server, aws: EmbeddedAws, directory: Path) -> None:
+def test_a_queues_messages_reach_its_function(server: Server, aws: str, directory: Path) -> None:
     assert server.process.poll() is None
-    sqs = client_of(aws.endpoint)("sqs")
-    url = Template(PROJECT, endpoint=aws.endpoint).reference("ItemsQueue")
+    sqs = client_of(aws)("sqs")
+    url = Template(PROJECT, endpoint=aws).reference("ItemsQueue")
     sqs.send_message(QueueUrl=url, MessageBody="a message")
     found = records(directory, 1, "a message")
     assert [record["body"] for record in found] == ["a message"]
     assert found[0]["eventSource"] == "aws:sqs"
 
 
-def test_a_tables_changes_reach_its_function_in_order(
-    server: Server, aws: EmbeddedAws, directory: Path
-) -> None:
+def test_a_tables_changes_reach_its_function_in_order(server: Server, aws: str, directory: Path) -> None:
     assert server.process.poll() is None
-    dynamodb = client_of(aws.endpoint)("dynamodb")
+    dynamodb = client_of(aws)("dynamodb")
     for number in range(12):
         dynamodb.put_item(TableName="stt-gateway-local-ItemsTable", Item={"pk": {"S": f"streamed-{number}"}})
     found = records(directory, 12, "streamed-")

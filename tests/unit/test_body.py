@@ -1,7 +1,7 @@
 """Reading a request body up to a limit."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -10,12 +10,14 @@ from starlette.requests import Request
 from server.body import BodyStalled, BodyTooLarge, ClientGone, read_body
 
 
-def request(pieces: Iterable[Any], **headers: str) -> Request:
-    """A request whose body arrives in pieces; None is a client that goes silent, an exception one that goes."""
+def request(pieces: Iterable[Any], pause: float = 0, **headers: str) -> Request:
+    """A request whose body arrives in pieces, `pause` seconds apart; None is a client that goes silent, an exception
+    one that goes."""
     messages = iter(pieces)
 
     async def receive() -> dict[str, Any]:
         piece = next(messages, b"")
+        await asyncio.sleep(pause)
         if piece is None:
             await asyncio.sleep(3600)
         if piece is ClientGone:
@@ -51,6 +53,24 @@ def test_a_body_without_a_length_is_refused_when_its_count_passes_the_limit() ->
 def test_a_client_that_goes_silent_is_given_up() -> None:
     with pytest.raises(BodyStalled):
         read(request([b"ab", None]), 4, idle_seconds=0.01)
+
+
+def test_a_client_that_sends_a_byte_now_and_then_is_given_up() -> None:
+    arrived: list[bytes] = []
+
+    def drip() -> Iterator[bytes]:
+        while len(arrived) < 1000:
+            arrived.append(b"x")
+            yield b"x"
+
+    with pytest.raises(BodyStalled):
+        read(request(drip(), pause=0.05), 10_000, idle_seconds=0.4)
+    assert len(arrived) < 100
+
+
+def test_a_body_that_comes_fast_enough_may_take_longer_than_a_silence() -> None:
+    pieces = [bytes(32 * 1024)] * 12
+    assert len(read(request(pieces, pause=0.05), 1_000_000, idle_seconds=0.3)) == 12 * 32 * 1024
 
 
 def test_a_client_that_leaves_is_noticed() -> None:

@@ -1,0 +1,178 @@
+"""What every HTTP server of this project does with connections, whatever it serves."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from server import listener
+from server.listener import bind, new_server
+
+GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        while (await receive()).get("more_body"):
+            pass
+        await PlainTextResponse("hello")(scope, receive, send)
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A server that waits a second for a head, and takes 20 connections."""
+    monkeypatch.setattr(listener, "HEAD_SECONDS", 1.0)
+    monkeypatch.setattr(listener, "MAX_CONNECTIONS", 20)
+    bound, server = bind(0), new_server(_with_lifespan)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield bound.getsockname()[1]
+    server.should_exit = True
+    thread.join()
+    bound.close()
+
+
+async def _with_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        for kind in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{kind}.complete"})
+        return
+    await app(scope, receive, send)
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=30)
+
+
+def is_ended(connection: socket.socket) -> bool:
+    """Whether the server ends the connection while the client keeps it."""
+    try:
+        return connection.recv(65536) == b""
+    except ConnectionError:
+        return True
+
+
+def answer(connection: socket.socket) -> bytes:
+    received = b""
+    while not received.endswith(b"hello"):
+        piece = connection.recv(65536)
+        if not piece:
+            break
+        received += piece
+    return received
+
+
+@pytest.mark.parametrize(
+    ("before", "head"),
+    [(b"", b""), (b"", b"G"), (b"", GET[:-4]), (GET, b"G"), (GET, GET[:-4])],
+    ids=["nothing", "first begun", "first cut", "second begun", "second cut"],
+)
+def test_a_head_that_does_not_come_ends_its_connection(port: int, before: bytes, head: bytes) -> None:
+    with connect(port) as connection:
+        if before:
+            connection.sendall(before)
+            assert answer(connection).startswith(b"HTTP/1.1 200")
+        connection.sendall(head)
+        assert is_ended(connection)
+
+
+def test_a_head_that_comes_in_drops_ends_its_connection(port: int) -> None:
+    with connect(port) as connection:
+        connection.settimeout(0.1)
+        began = time.monotonic()
+        ended = False
+        while not ended and time.monotonic() - began < 30:
+            try:
+                connection.sendall(b"G")
+                ended = connection.recv(1) == b""
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                ended = True
+        assert ended
+
+
+def test_a_connection_in_use_outlives_the_wait_for_a_head(port: int) -> None:
+    with connect(port) as connection:
+        for _ in range(8):
+            connection.sendall(GET)
+            assert answer(connection).startswith(b"HTTP/1.1 200")
+            time.sleep(0.2)
+
+
+def test_idle_connections_make_room_for_a_caller(port: int) -> None:
+    held = [connect(port) for _ in range(40)]
+    with connect(port) as caller:
+        caller.sendall(GET)
+        assert answer(caller).startswith(b"HTTP/1.1 200")
+    for connection in held:
+        connection.close()
+
+
+def test_requests_sent_ahead_are_answered_one_after_the_other(port: int) -> None:
+    with connect(port) as connection:
+        connection.sendall(GET * 500)
+        received = b""
+        while received.count(b"hello") < 500:
+            received += connection.recv(65536)
+        assert received.count(b"HTTP/1.1 200") == 500
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"GET /?" + b"a=&" * 300_000 + GET[5:], id="query"),
+        pytest.param(GET[:-2] + b"X: " + b"y" * 700_000 + b"\r\n\r\n", id="header"),
+        pytest.param(GET[:-2] + b"X: y\r\n" * 120_000 + b"\r\n", id="headers"),
+    ],
+)
+def test_a_head_that_is_much_too_large_is_not_served(port: int, sent: bytes) -> None:
+    with connect(port) as connection:
+        received = b""
+        try:
+            connection.sendall(sent)
+            while piece := connection.recv(65536):
+                received += piece
+        except ConnectionError:
+            pass  # the server did not read it all
+        assert not received.startswith(b"HTTP/1.1 200")
+
+
+CHUNKED = GET[:-2].replace(b"GET", b"POST") + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+def test_a_body_in_too_many_small_chunks_is_refused(port: int) -> None:
+    with connect(port) as connection:
+        connection.sendall(CHUNKED + b"1\r\nx\r\n" * 5_000)
+        received = b""
+        try:
+            while piece := connection.recv(65536):
+                received += piece
+        except ConnectionError:
+            pass  # the server did not read it all
+        assert received == b"" or b"invalid_request_error" in received
+
+
+@pytest.mark.parametrize(("size", "count"), [(1, 90), (160, 5_000), (65_536, 20)])
+def test_a_body_in_chunks_of_a_usual_size_is_read(port: int, size: int, count: int) -> None:
+    chunk = b"%x\r\n" % size + b"x" * size + b"\r\n"
+    with connect(port) as connection:
+        for _ in range(2):
+            connection.sendall(CHUNKED + chunk * count + b"0\r\n\r\n")
+            assert answer(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_an_upgrade_to_a_websocket_is_an_ordinary_request(port: int) -> None:
+    with connect(port) as connection:
+        connection.sendall(
+            GET[:-2] + b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        assert answer(connection).startswith(b"HTTP/1.1 200")

@@ -1,0 +1,166 @@
+"""The HTTP front and its callers: which pages may call, and that no caller keeps out another."""
+
+import http.client
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+
+from tests.integration.project_server import GOOD, error_type, project_aws, project_server
+from tests.running import Server
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[str]:
+    with project_aws() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(aws: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with project_server(tmp_path_factory.mktemp("server"), aws) as running:
+        yield running
+
+
+# --- pages
+
+ROUTES = [
+    ("GET", "/healthz", {}),
+    ("GET", "/v1/models", GOOD),
+    ("GET", "/v1/models", {}),
+    ("POST", "/v1/echo/x", GOOD),
+    ("GET", "/nope", {}),
+    ("OPTIONS", "/v1/models", {}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "headers"), ROUTES)
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Host": "evil.example:3000"},
+        {"Host": "evil.example:3000", "Origin": "http://evil.example:3000"},
+    ],
+    ids=["origin", "null", "host", "both"],
+)
+def test_a_foreign_page_is_refused_everywhere(
+    server: Server, method: str, path: str, headers: dict[str, str], foreign: dict[str, str]
+) -> None:
+    answer = server.call(method, path, headers={**headers, **foreign})
+    assert (answer.status, error_type(answer.body)) == (403, "permission_error")
+    assert answer.headers["x-request-id"]
+    assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+@pytest.mark.parametrize(("method", "path", "headers"), ROUTES)
+@pytest.mark.parametrize("origin", ["http://localhost:5173", "https://page.example"])
+def test_an_own_page_reads_every_answer(
+    server: Server, method: str, path: str, headers: dict[str, str], origin: str
+) -> None:
+    answer = server.call(method, path, headers={**headers, "Origin": origin})
+    assert answer.status != 403
+    assert answer.headers["access-control-allow-origin"] == origin
+    assert answer.headers["vary"] == "origin"
+
+
+@pytest.mark.parametrize(("method", "path", "headers"), ROUTES)
+def test_a_caller_that_is_no_page_is_served_as_ever(
+    server: Server, method: str, path: str, headers: dict[str, str]
+) -> None:
+    answer = server.call(method, path, headers=headers)
+    assert answer.status != 403
+    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+def test_no_page_and_no_foreign_name_reaches_the_embedded_aws(aws: str, method: str) -> None:
+    port = int(aws.rpartition(":")[2])
+    for headers in (
+        {"Origin": "http://localhost:3000"},
+        {"Origin": "null"},
+        {"Host": f"evil.example:{port}"},
+    ):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request(method, "/moto-api/", headers=headers)
+        answer = connection.getresponse()
+        assert (answer.status, error_type(answer.read())) == (403, "permission_error")
+        assert answer.getheader("access-control-allow-origin") is None
+        connection.close()
+
+
+# --- places
+
+
+def hold(server: Server, request: str, count: int, held: ExitStack) -> list[socket.socket]:
+    """Requests whose bodies never come; returns when the server has read their heads."""
+    head = f"{request} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\nExpect: 100-continue\r\n"
+    connections = []
+    for _ in range(count):
+        connection = held.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30))
+        connection.sendall(f"{head}Authorization: Bearer good\r\n\r\n".encode())
+        connections.append(connection)
+    for connection in connections:
+        # "100 Continue" is sent when the body is about to be read, which is in a place.
+        assert b" 100 " in connection.recv(65536) or count > 52
+    return connections
+
+
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
+
+
+@pytest.mark.parametrize(
+    ("request_line", "open_to_the_same_caller"),
+    [
+        (f"POST {TRANSCRIPTIONS}", ["GET /healthz", "GET /v1/models", "POST /v1/echo/x"]),
+        ("POST /v1/echo/x", ["GET /healthz", f"POST {TRANSCRIPTIONS}"]),
+        ("GET /v1/models", ["GET /healthz", f"POST {TRANSCRIPTIONS}"]),
+        ("GET /healthz", ["GET /healthz", "GET /v1/models", f"POST {TRANSCRIPTIONS}"]),
+    ],
+)
+def test_bodies_that_never_come_keep_out_neither_other_kinds_of_route_nor_other_callers(
+    server: Server, request_line: str, open_to_the_same_caller: list[str]
+) -> None:
+    other = {"Authorization": "Bearer other"}
+    calls = [(line, GOOD) for line in open_to_the_same_caller]
+    calls += [(line, other) for line in ("GET /v1/models", "POST /v1/echo/x", f"POST {TRANSCRIPTIONS}")]
+    with ExitStack() as held:
+        hold(server, request_line, 70, held)
+        for line, headers in calls:
+            began = time.monotonic()
+            assert server.call(*line.split(), headers=headers).status == 200, line
+            assert time.monotonic() - began < 5
+
+
+def test_a_caller_with_too_many_calls_is_told_to_come_back(server: Server) -> None:
+    with ExitStack() as held:
+        hold(server, "POST /v1/audio/transcriptions", 70, held)
+        answer = server.call("POST", "/v1/audio/transcriptions", headers=GOOD)
+        assert answer.status == 429
+    deadline = time.monotonic() + 30
+    while server.call("POST", "/v1/audio/transcriptions", headers=GOOD).status == 429:
+        assert time.monotonic() < deadline
+
+
+def test_calls_that_wait_for_a_provider_keep_out_no_other_route(server: Server) -> None:
+    path = "/v1/audio/transcriptions?seconds=4"
+    with ThreadPoolExecutor(40) as threads:
+        waiting = [threads.submit(server.call, "POST", path, headers=GOOD) for _ in range(40)]
+        time.sleep(1)
+        began = time.monotonic()
+        assert server.call("GET", "/v1/models", headers=GOOD).status == 200
+        assert time.monotonic() - began < 3
+        assert not all(call.done() for call in waiting)
+        assert {call.result().status for call in waiting} == {200}
+
+
+def test_a_body_sent_to_a_route_without_a_key_is_not_waited_for_and_not_passed_on(server: Server) -> None:
+    with ExitStack() as held:
+        [connection] = hold(server, "GET /healthz", 1, held)
+        connection.sendall(b"123456789")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    assert server.call("GET", "/healthz", b"a body").json["bytes"] == 0

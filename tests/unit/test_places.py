@@ -1,0 +1,52 @@
+"""Room for calls in progress."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from server.places import NoPlace, Places
+
+
+def taken(places: Places, held: ExitStack, caller: str | None) -> int:
+    """How many places a caller gets before it is refused."""
+    count = 0
+    while count < 1000:
+        try:
+            held.enter_context(places.take(caller))
+        except NoPlace:
+            break
+        count += 1
+    return count
+
+
+def test_no_caller_gets_all_places() -> None:
+    with ExitStack() as held:
+        places = Places(64)
+        assert [taken(places, held, caller) for caller in ("a", "b", "c", "d")] == [52, 10, 2, 0]
+
+
+def test_a_caller_may_hold_the_fifty_that_one_user_may_have_in_flight_and_one_more() -> None:
+    with ExitStack() as held:
+        assert taken(Places(64), held, "a") > 50
+
+
+def test_callers_that_nobody_knows_share_all_places() -> None:
+    with ExitStack() as held:
+        assert taken(Places(64), held, None) == 64
+
+
+def test_a_place_is_free_again_when_its_call_ends_however_it_ends() -> None:
+    places = Places(1)
+    for caller in ("a", None) * 3:
+        with pytest.raises(ValueError, match="a defect"), places.take(caller):
+            raise ValueError("a defect")
+    with places.take("a"), pytest.raises(NoPlace), places.take("b"):
+        pass
+
+
+def test_a_caller_who_left_is_forgotten() -> None:
+    places = Places(2)
+    for number in range(100):
+        with places.take(f"caller {number}"):
+            assert len(places._held) == 1
+    assert not places._held
