@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from functions.site import build_openapi
 from local.agent import MODEL
 from local.children import Child, ChildDied, end
 from local.embedded_aws import CREDENTIALS, client_of, create_resources
@@ -67,6 +68,7 @@ class LocalRun:
     def _start(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._ready_file.unlink(missing_ok=True)
+        build_openapi.write()
         self._launch("embedded_aws", listener=self._aws)
         self._launch("gateway", f"--ready-file={self._ready_file}", listener=self._gateway)
         self._launch("recogniser", listener=self._recogniser)

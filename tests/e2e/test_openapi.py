@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from local.openapi import SOURCE, as_json
+from functions.site.build_openapi import SOURCE, as_json
 from tests.e2e.conftest import Publish
 from tests.e2e.stub_provider import Say
 from tests.e2e.wire import MODEL, WAV, send

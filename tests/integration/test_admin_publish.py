@@ -116,7 +116,7 @@ def publish(manifest: Path, url: str, *options: str, key: str = KEY) -> Any:
 # --- once
 
 
-def test_it_registers_then_uploads_exactly_as_the_agent_does(gateway: Gateway, manifest: Path):
+def test_it_registers_then_uploads_exactly_as_the_agent_does(gateway: Gateway, manifest: Path) -> None:
     result = publish(manifest, gateway.url)
     assert result.exit_code == 0
     assert gateway.asked == [REGISTER, UPLOAD]
@@ -128,20 +128,20 @@ def test_it_registers_then_uploads_exactly_as_the_agent_does(gateway: Gateway, m
     assert "published provider 'home' (id 42)" in result.stdout
 
 
-def test_the_public_url_goes_with_the_registration(gateway: Gateway, manifest: Path):
+def test_the_public_url_goes_with_the_registration(gateway: Gateway, manifest: Path) -> None:
     publish(manifest, gateway.url, "--public-url", "https://rig.example.com/v1")
     assert gateway.bodies[0]["public_url"] == "https://rig.example.com/v1"
 
 
 @pytest.mark.parametrize("suffix", ["/", "/v1", "/v1/"])
-def test_the_url_that_sdks_are_given_does_too(gateway: Gateway, manifest: Path, suffix: str):
+def test_the_url_that_sdks_are_given_does_too(gateway: Gateway, manifest: Path, suffix: str) -> None:
     assert publish(manifest, gateway.url + suffix).exit_code == 0
     assert gateway.asked == [REGISTER, UPLOAD]
 
 
 def test_the_key_may_come_from_the_environment_and_no_netrc_replaces_it(
     gateway: Gateway, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("STT_GATEWAY_KEY", KEY)
@@ -150,7 +150,7 @@ def test_the_key_may_come_from_the_environment_and_no_netrc_replaces_it(
     assert gateway.headers[0]["Authorization"] == f"Bearer {KEY}"
 
 
-def test_an_invalid_manifest_is_not_sent(gateway: Gateway, manifest: Path):
+def test_an_invalid_manifest_is_not_sent(gateway: Gateway, manifest: Path) -> None:
     manifest.write_text(MANIFEST.replace("vllm", "whisper"))
     result = publish(manifest, gateway.url)
     assert result.exit_code == 1
@@ -158,7 +158,9 @@ def test_an_invalid_manifest_is_not_sent(gateway: Gateway, manifest: Path):
     assert gateway.asked == []
 
 
-def test_problems_that_only_the_gateway_finds_are_told_with_their_lines(gateway: Gateway, manifest: Path):
+def test_problems_that_only_the_gateway_finds_are_told_with_their_lines(
+    gateway: Gateway, manifest: Path
+) -> None:
     refused = {"error": {"message": "The manifest is not valid."}, "errors": ["hosts[0].id: is not liked"]}
     gateway.replies[UPLOAD] = [(400, refused)]
     result = publish(manifest, gateway.url)
@@ -186,7 +188,9 @@ FAILURES: dict[str, tuple[Reply, str]] = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_a_gateway_that_does_not_accept_it_is_quoted_once(gateway: Gateway, manifest: Path, name: str):
+def test_a_gateway_that_does_not_accept_it_is_quoted_once(
+    gateway: Gateway, manifest: Path, name: str
+) -> None:
     reply, words = FAILURES[name]
     gateway.replies[REGISTER] = [reply]
     result = publish(manifest, gateway.url)
@@ -204,14 +208,14 @@ def test_a_gateway_that_does_not_accept_it_is_quoted_once(gateway: Gateway, mani
         ("https://", "must start with http:// or https://"),
     ],
 )
-def test_a_gateway_that_is_not_there_is_told_in_words(manifest: Path, url: str, words: str):
+def test_a_gateway_that_is_not_there_is_told_in_words(manifest: Path, url: str, words: str) -> None:
     result = publish(manifest, url)
     assert result.exit_code == 1
     assert words in result.stderr
 
 
 @pytest.mark.parametrize("key", ["sk-test\r\nX-Evil: 1", "sk tést", ""])
-def test_a_key_that_cannot_be_one_is_refused_unprinted(gateway: Gateway, manifest: Path, key: str):
+def test_a_key_that_cannot_be_one_is_refused_unprinted(gateway: Gateway, manifest: Path, key: str) -> None:
     command = ["publish", str(manifest), "--gateway", gateway.url, "--key", key]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 1
@@ -243,21 +247,25 @@ def kept_online(
     return said, waits
 
 
-def test_it_beats_at_the_interval_it_was_given(gateway: Gateway, manifest: Path):
+def test_it_beats_at_the_interval_it_was_given(gateway: Gateway, manifest: Path) -> None:
     _, waits = kept_online(gateway, manifest, lambda waits: len(waits) == 4)
     assert gateway.asked == [REGISTER, UPLOAD, BEAT, BEAT, BEAT]
     assert gateway.bodies[-1] == {"name": "home"}
     assert waits[0] == pytest.approx(30, abs=1)
 
 
-def test_it_publishes_again_when_the_gateway_has_forgotten_the_provider(gateway: Gateway, manifest: Path):
+def test_it_publishes_again_when_the_gateway_has_forgotten_the_provider(
+    gateway: Gateway, manifest: Path
+) -> None:
     gateway.replies[BEAT] = [(404, {"error": {"message": "No such provider."}}), *gateway.replies[BEAT]]
     said, _ = kept_online(gateway, manifest, lambda waits: len(waits) == 3)
     assert gateway.asked == [REGISTER, UPLOAD, BEAT, REGISTER, UPLOAD, BEAT]
     assert "the gateway does not know this provider any more: publishing again" in said
 
 
-def test_it_backs_off_when_the_gateway_fails_and_says_when_it_is_back(gateway: Gateway, manifest: Path):
+def test_it_backs_off_when_the_gateway_fails_and_says_when_it_is_back(
+    gateway: Gateway, manifest: Path
+) -> None:
     busy: Reply = (503, {"error": {"message": "busy"}})
     gateway.replies[REGISTER] = [busy, busy, busy, *gateway.replies[REGISTER]]
     said, waits = kept_online(gateway, manifest, lambda waits: len(waits) == 4)
@@ -267,7 +275,7 @@ def test_it_backs_off_when_the_gateway_fails_and_says_when_it_is_back(gateway: G
     assert said[0].startswith("the gateway answered register with HTTP 503: busy; trying again in ")
 
 
-def test_it_waits_as_long_as_it_is_asked_to(gateway: Gateway, manifest: Path):
+def test_it_waits_as_long_as_it_is_asked_to(gateway: Gateway, manifest: Path) -> None:
     gateway.replies[BEAT] = [
         (429, {"error": {"message": "slower"}}, {"Retry-After": "77"}),
         *gateway.replies[BEAT],
@@ -276,7 +284,7 @@ def test_it_waits_as_long_as_it_is_asked_to(gateway: Gateway, manifest: Path):
     assert waits[1] == 77
 
 
-def test_it_gives_up_when_its_key_is_no_longer_accepted(gateway: Gateway, manifest: Path):
+def test_it_gives_up_when_its_key_is_no_longer_accepted(gateway: Gateway, manifest: Path) -> None:
     gateway.replies[BEAT] = [(401, {"error": {"message": "revoked"}})]
     calls = GatewayCalls(gateway.url, KEY)
     publisher = Publisher(read_file(manifest), calls, lambda _: None, wait=lambda _: None)
@@ -284,7 +292,7 @@ def test_it_gives_up_when_its_key_is_no_longer_accepted(gateway: Gateway, manife
         publisher.keep_online(30)
 
 
-def test_the_backoff_grows_to_half_a_minute_and_no_further():
+def test_the_backoff_grows_to_half_a_minute_and_no_further() -> None:
     assert all(publishing.backoff(n) <= 30 for n in range(1, 5000))
     assert all(publishing.backoff(n) >= 15 for n in range(6, 50))
 
@@ -304,7 +312,9 @@ def running(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_it_at_once_with_status_0(gateway: Gateway, manifest: Path, number: signal.Signals):
+def test_a_signal_stops_it_at_once_with_status_0(
+    gateway: Gateway, manifest: Path, number: signal.Signals
+) -> None:
     with running(str(manifest), "--gateway", gateway.url, "--heartbeat", "--every", "0.1") as process:
         gateway.wait_for(5)
         process.send_signal(number)
@@ -315,7 +325,7 @@ def test_a_signal_stops_it_at_once_with_status_0(gateway: Gateway, manifest: Pat
     assert KEY not in output
 
 
-def test_a_signal_stops_it_while_it_waits_for_a_gateway_that_is_not_there(manifest: Path):
+def test_a_signal_stops_it_while_it_waits_for_a_gateway_that_is_not_there(manifest: Path) -> None:
     with running(str(manifest), "--gateway", "http://127.0.0.1:9", "--heartbeat") as process:
         assert process.stdout is not None
         assert "cannot be reached: connection refused; trying again in" in process.stdout.readline()

@@ -37,7 +37,7 @@ def listed(*arguments: str) -> Any:
 # --- keys
 
 
-def test_a_new_key_is_alone_on_stdout_and_works():
+def test_a_new_key_is_alone_on_stdout_and_works() -> None:
     result = run("keys", "create", "alice", "--name", "laptop")
     key = result.stdout.strip()
     caller = key_store().identify(key, time.time())
@@ -46,7 +46,7 @@ def test_a_new_key_is_alone_on_stdout_and_works():
     assert result.stderr == f"{caller.key_id} for alice, shown only now:\n"
 
 
-def test_a_key_is_never_shown_again():
+def test_a_key_is_never_shown_again() -> None:
     created = listed("keys", "create", "alice", "--name", "laptop")
     key = created.pop("key")
     assert listed("keys", "list", "alice") == [created]
@@ -56,7 +56,7 @@ def test_a_key_is_never_shown_again():
         assert key not in output
 
 
-def test_a_key_that_expires_says_so_and_does():
+def test_a_key_that_expires_says_so_and_does() -> None:
     key = run("keys", "create", "alice", "--expires", "2100-12-31").stdout.strip()
     (row,) = listed("keys", "list", "alice")
     assert row["expires_at"] == "2101-01-01T00:00:00Z"
@@ -65,7 +65,7 @@ def test_a_key_that_expires_says_so_and_does():
 
 
 @pytest.mark.parametrize("name", ["by its id", "by itself"])
-def test_a_revoked_key_works_no_more(name: str):
+def test_a_revoked_key_works_no_more(name: str) -> None:
     created = listed("keys", "create", "alice")
     told = created["id"] if name == "by its id" else created["key"]
     assert f"{created['id']} of alice is revoked" in run("keys", "revoke", told).stdout
@@ -73,16 +73,16 @@ def test_a_revoked_key_works_no_more(name: str):
     assert listed("keys", "list", "alice")[0]["state"] == "revoked"
 
 
-def test_a_key_that_does_not_exist_cannot_be_revoked():
+def test_a_key_that_does_not_exist_cannot_be_revoked() -> None:
     assert run("keys", "revoke", "key_0000000000000000", status=1).stderr == "there is no key of this id\n"
 
 
-def test_a_user_without_keys_is_no_error():
+def test_a_user_without_keys_is_no_error() -> None:
     assert run("keys", "list", "nobody").stdout == "nobody has no keys\n"
     assert listed("keys", "list", "nobody") == []
 
 
-def test_the_names_of_keys_are_printed_as_they_are():
+def test_the_names_of_keys_are_printed_as_they_are() -> None:
     run("keys", "create", "alice", "--name", "[red]laptop[/red] [0]")
     assert "[red]laptop[/red] [0]" in run("keys", "list", "alice").stdout
     assert "printable" in run("keys", "create", "alice", "--name", "a\x1b[2Jb", status=1).stderr
@@ -91,7 +91,7 @@ def test_the_names_of_keys_are_printed_as_they_are():
 # --- users
 
 
-def test_a_user_has_the_defaults_until_something_is_set():
+def test_a_user_has_the_defaults_until_something_is_set() -> None:
     assert listed("users", "show", "alice") == {
         "user": "alice",
         "preference": "any",
@@ -101,7 +101,7 @@ def test_a_user_has_the_defaults_until_something_is_set():
     }
 
 
-def test_what_is_set_is_kept_when_something_else_is():
+def test_what_is_set_is_kept_when_something_else_is() -> None:
     run("users", "set", "alice", "--requests-per-minute", "60", "--audio-seconds-per-day", "3600")
     run("users", "set", "alice", "--preference", "prefer_own")
     assert key_store().user("alice") == ("prefer_own", Limits(60, 3600))
@@ -110,7 +110,7 @@ def test_what_is_set_is_kept_when_something_else_is():
 
 
 @pytest.mark.parametrize("preference", PREFERENCES)
-def test_every_preference_can_be_set(preference: str):
+def test_every_preference_can_be_set(preference: str) -> None:
     assert preference in run("users", "set", "alice", "--preference", preference).stdout
     assert key_store().user("alice")[0] == preference
 
@@ -128,7 +128,7 @@ def uploaded(owner: str, name: str, now: float, url: str = "https://stt.example.
     )
 
 
-def test_providers_are_listed_as_their_owners_see_them():
+def test_providers_are_listed_as_their_owners_see_them() -> None:
     uploaded("alice", "home", time.time())
     uploaded("bob", "attic", time.time() - 1000, "http://192.168.1.9/v1")
     attic, home = sorted(listed("providers", "list"), key=lambda each: each["name"])
@@ -139,7 +139,7 @@ def test_providers_are_listed_as_their_owners_see_them():
     assert "home" in table
 
 
-def test_the_providers_of_one_owner_can_be_listed_alone():
+def test_the_providers_of_one_owner_can_be_listed_alone() -> None:
     uploaded("alice", "home", time.time())
     uploaded("bob", "attic", time.time())
     assert [each["name"] for each in listed("providers", "list", "--owner", "bob")] == ["attic"]
@@ -151,7 +151,7 @@ def test_the_providers_of_one_owner_can_be_listed_alone():
 
 def test_the_tables_of_a_stack_are_found_by_its_outputs(
     tables: dict[str, str], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.delenv("KEYS_TABLE")
     outputs = {name: {"Value": table} for name, table in tables.items()}
     template = {"Resources": {"T": {"Type": "AWS::SNS::Topic"}}, "Outputs": outputs}
@@ -160,7 +160,7 @@ def test_the_tables_of_a_stack_are_found_by_its_outputs(
     assert len(KeyStore(tables["KeysTable"]).list("alice")) == 1
 
 
-def test_a_stacks_own_parameters_say_who_is_online_and_dialable(tables: dict[str, str]):
+def test_a_stacks_own_parameters_say_who_is_online_and_dialable(tables: dict[str, str]) -> None:
     uploaded("bob", "attic", time.time() - 1000, "http://192.168.1.9/v1")
     parameters = {"ProviderOnlineSeconds": "2000", "AllowPrivateProviders": "true"}
     template = {
@@ -176,10 +176,10 @@ def test_a_stacks_own_parameters_say_who_is_online_and_dialable(tables: dict[str
     assert (attic["online"], attic["services"][0]["routed"]) == (True, True)
 
 
-def test_an_unknown_stack_is_told_in_words():
+def test_an_unknown_stack_is_told_in_words() -> None:
     assert "there is no such stack" in run("keys", "list", "alice", "--stack", "nope", status=1).stderr
 
 
-def test_a_table_that_does_not_exist_is_told_in_words(monkeypatch: pytest.MonkeyPatch):
+def test_a_table_that_does_not_exist_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYS_TABLE", "elsewhere")
     assert "there is no such table" in run("keys", "list", "alice", status=1).stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from functions.site.build_openapi import as_json
 from server.template import Template
 from tests.lambda_runtime import artifacts
 from tests.lambda_runtime.artifacts import PYTHON
@@ -73,6 +74,22 @@ def test_bytecode_holds_the_paths_of_lambda_and_not_of_the_machine_that_built_it
     package = built / "SharedLayer" / "python" / "gateway" / "__pycache__" / "__init__.cpython-313.pyc"
     paths = [marshal.loads(path.read_bytes()[16:]).co_filename for path in (handler, package)]
     assert paths == ["/var/task/app.py", "/opt/python/gateway/__init__.py"]
+
+
+def test_the_site_ships_its_pages_and_the_api_as_json_and_nothing_of_their_build(built: Path) -> None:
+    site = built / "SiteFunction"
+    assert {path.name for path in site.iterdir()} == {"__pycache__", "app.py", "openapi.json", "playground"}
+    assert {path.name for path in (site / "__pycache__").iterdir()} == {"app.cpython-313.pyc"}
+    assert (site / "openapi.json").read_text("utf-8") == as_json()
+
+
+def test_two_builds_of_a_function_give_the_same_bytes(shared_folder: Path) -> None:
+    first, second = (artifacts.build(name, shared_folder) / "SiteFunction" for name in ("arm64", "x86_64"))
+    contents = [
+        {path.relative_to(site): path.read_bytes() for path in site.rglob("*") if path.is_file()}
+        for site in (first, second)
+    ]
+    assert contents[0] == contents[1]
 
 
 def test_two_builds_differ_only_in_what_is_compiled_for_a_machine(shared_folder: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from functions.site.build_openapi import as_json
 from server.template import Template
 from tests.faults import TEXT
 from tests.lambda_runtime.conftest import Start, event
@@ -41,6 +42,11 @@ def test_every_function_of_the_template_serves_an_event_cold_and_warm(
         cold, warm = (functions[name].invoke(event(CASES[name])) for _ in range(2))
         assert "errorType" not in cold, (name, cold)
         assert cold.get("statusCode") == warm.get("statusCode"), (name, warm)
+
+
+def test_the_site_serves_the_document_that_its_build_made(functions: Functions) -> None:
+    answer = functions["SiteFunction"].invoke(event("site_openapi"))
+    assert (answer["statusCode"], answer["body"]) == (200, as_json())
 
 
 def test_the_authorizer_allows_a_known_key_the_whole_stage(functions: Functions) -> None:

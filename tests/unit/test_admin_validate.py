@@ -63,7 +63,7 @@ def service_with(line: str) -> str:
 # --- the command
 
 
-def test_a_valid_manifest_is_summarised_and_the_status_is_0():
+def test_a_valid_manifest_is_summarised_and_the_status_is_0() -> None:
     result = CliRunner().invoke(app, ["validate", str(written(VALID))])
     assert result.exit_code == 0
     assert result.stdout == (
@@ -71,7 +71,7 @@ def test_a_valid_manifest_is_summarised_and_the_status_is_0():
     )
 
 
-def test_every_problem_is_told_in_the_order_of_the_lines_and_the_status_is_1():
+def test_every_problem_is_told_in_the_order_of_the_lines_and_the_status_is_1() -> None:
     text = (
         VALID.replace("name: home", "name: my home")
         .replace("vllm", "whisper")
@@ -87,7 +87,7 @@ def test_every_problem_is_told_in_the_order_of_the_lines_and_the_status_is_1():
 
 
 @pytest.mark.parametrize(("name", "reason"), [("missing.yaml", "No such file"), (".", "Is a directory")])
-def test_a_file_that_cannot_be_read_is_told_without_a_traceback(name: str, reason: str):
+def test_a_file_that_cannot_be_read_is_told_without_a_traceback(name: str, reason: str) -> None:
     result = CliRunner().invoke(app, ["validate", name])
     assert result.exit_code == 1
     assert result.stderr.startswith(f"{name}: {reason}")
@@ -121,27 +121,27 @@ def test_a_file_that_cannot_be_read_is_told_without_a_traceback(name: str, reaso
         ("\n\nhello", "3: manifest: must be an object, not text"),
     ],
 )
-def test_a_problem_is_told_with_the_line_it_is_on(text: str, problem: str | None):
+def test_a_problem_is_told_with_the_line_it_is_on(text: str, problem: str | None) -> None:
     if problem is None:
         assert read(text).manifest.services == ()
     else:
         assert problems_of(text)[0].startswith(f"manifest.yaml:{problem}")
 
 
-def test_too_many_services_point_at_the_hosts():
+def test_too_many_services_point_at_the_hosts() -> None:
     services = "".join(f"      - {{name: s{n}, engine: vllm, url: 'http://h'}}\n" for n in range(101))
     assert problems_of(header("hosts:\n  - id: a\n    services:\n" + services)) == [
         "manifest.yaml:3: hosts[].services: must be at most 100 in all hosts together, and are 101"
     ]
 
 
-def test_no_more_than_a_hundred_problems_are_printed():
+def test_no_more_than_a_hundred_problems_are_printed() -> None:
     lines = problems_of(header("hosts:\n" + "  - 5\n" * 150))
     assert len(lines) == 101
     assert lines[-1] == "... and 51 more"
 
 
-def test_a_gateways_problems_are_told_with_lines_too():
+def test_a_gateways_problems_are_told_with_lines_too() -> None:
     file = read(VALID)
     assert file.locate(["hosts[0].services[0].url: is odd", "raw_yaml: too large", "... and 3 more"]) == [
         "manifest.yaml:2: raw_yaml: too large",
@@ -154,7 +154,7 @@ def test_a_gateways_problems_are_told_with_lines_too():
 
 
 @pytest.mark.parametrize("text", ["no", "on", "2024-01-01", "1:30", "1_000", "010", "=", "0o7"])
-def test_what_yaml_1_2_reads_as_text_is_text(text: str):
+def test_what_yaml_1_2_reads_as_text_is_text(text: str) -> None:
     assert read(service_with(f"command: {text}")).parsed["hosts"][0]["services"][0]["command"] == text
 
 
@@ -162,23 +162,23 @@ def test_what_yaml_1_2_reads_as_text_is_text(text: str):
     ("text", "value"),
     [("8192", 8192), ("0x10", 16), ("-5", -5), ("1e3", 1000.0), ("2.5", 2.5), ("true", True)],
 )
-def test_numbers_and_booleans_are_what_json_has(text: str, value: object):
+def test_numbers_and_booleans_are_what_json_has(text: str, value: object) -> None:
     read_value = read(service_with(f"x: {text}")).parsed["hosts"][0]["services"][0]["x"]
     assert read_value == value
     assert type(read_value) is type(value)
 
 
 @pytest.mark.parametrize("text", ["null", "~", ""])
-def test_null_is_null(text: str):
+def test_null_is_null(text: str) -> None:
     assert read(service_with(f"command: {text}")).parsed["hosts"][0]["services"][0]["command"] is None
 
 
-def test_keys_are_text_whatever_they_look_like():
+def test_keys_are_text_whatever_they_look_like() -> None:
     service = read(service_with("extra: {1: a, true: b, 2024-01-01: c}")).parsed["hosts"][0]["services"][0]
     assert service["extra"] == {"1": "a", "true": "b", "2024-01-01": "c"}
 
 
-def test_anchors_and_merges_mean_what_they_say():
+def test_anchors_and_merges_mean_what_they_say() -> None:
     text = header(
         "defaults: &d {engine: vllm, type: stt, url: 'http://h'}\n"
         "more: &m {engine: other, features: [vad]}\n"
@@ -192,7 +192,7 @@ def test_anchors_and_merges_mean_what_they_say():
     assert (three.engine, three.url) == ("other", "http://x")
 
 
-def test_json_is_yaml_too():
+def test_json_is_yaml_too() -> None:
     assert (
         read('\ufeff{"schema_version": 1,\r\n  "agent": {"name": "home"}, "hosts": []}').manifest.services
         == ()
@@ -232,7 +232,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_file_is_refused_in_words_and_in_time(name: str):
+def test_a_hostile_file_is_refused_in_words_and_in_time(name: str) -> None:
     text, problem = HOSTILE[name]
     started = time.monotonic()
     lines = problems_of(text)
@@ -243,7 +243,7 @@ def test_a_hostile_file_is_refused_in_words_and_in_time(name: str):
 
 @settings(max_examples=300, deadline=None)
 @given(st.text() | st.text("{}[]&*!|>'\"%@`#,:?-<~ \n0a\\", max_size=60))
-def test_no_text_does_anything_but_be_read_or_be_refused(text: str):
+def test_no_text_does_anything_but_be_read_or_be_refused(text: str) -> None:
     try:
         document = read_yaml(text)
     except NotYaml as error:
@@ -262,17 +262,17 @@ def test_no_text_does_anything_but_be_read_or_be_refused(text: str):
         max_leaves=10,
     )
 )
-def test_what_another_library_writes_is_read_back(value: object):
+def test_what_another_library_writes_is_read_back(value: object) -> None:
     document = read_yaml(yaml.safe_dump(value, allow_unicode=True))
     assert document.value == value
     assert document.problems == {}
 
 
-def test_an_endless_file_is_not_read_to_its_end():
+def test_an_endless_file_is_not_read_to_its_end() -> None:
     with pytest.raises(Unusable, match="must be at most 65536 bytes"):
         read_file(Path("/dev/zero"))
 
 
-def test_no_problem_repeats_a_credential():
+def test_no_problem_repeats_a_credential() -> None:
     text = service_with("api_key: 'sk-secret with spaces'") + "  - sk-secret\n"
     assert "sk-secret" not in "".join(problems_of(text))

@@ -14,7 +14,7 @@ from tests.manifests import manifest_of, problems_of, service
 # --- what is read
 
 
-def test_the_slug_is_the_hugging_face_id_and_the_served_id_is_the_id():
+def test_the_slug_is_the_hugging_face_id_and_the_served_id_is_the_id() -> None:
     read = manifest.validate(
         manifest_of(service(models=[{"id": " whisper-1 ", "hf": " OpenAI/Whisper-Large-V3 "}]))
     )
@@ -23,18 +23,18 @@ def test_the_slug_is_the_hugging_face_id_and_the_served_id_is_the_id():
 
 
 @pytest.mark.parametrize("blank", [{}, {"id": None}, {"id": "  "}])
-def test_a_model_without_an_id_is_served_under_its_hugging_face_id(blank: dict[str, Any]):
+def test_a_model_without_an_id_is_served_under_its_hugging_face_id(blank: dict[str, Any]) -> None:
     read = manifest.validate(manifest_of(service(models=[blank | {"hf": "Qwen/Qwen3-ASR-1.7B"}])))
     (model,) = read.services[0].models
     assert (model.slug, model.served_id) == ("qwen/qwen3-asr-1.7b", "Qwen/Qwen3-ASR-1.7B")
 
 
-def test_a_model_without_a_hugging_face_id_has_its_served_id_as_slug():
+def test_a_model_without_a_hugging_face_id_has_its_served_id_as_slug() -> None:
     (model,) = manifest.validate(manifest_of(service(models=[{"id": "Whisper:Large"}]))).services[0].models
     assert (model.slug, model.served_id) == ("whisper:large", "Whisper:Large")
 
 
-def test_everything_that_an_operator_can_say_is_read():
+def test_everything_that_an_operator_can_say_is_read() -> None:
     said = service(
         features=["Timestamps", " timestamps ", "vad"],
         access="restricted",
@@ -77,7 +77,7 @@ def test_everything_that_an_operator_can_say_is_read():
     )
 
 
-def test_what_an_operator_leaves_out_has_the_contracts_defaults():
+def test_what_an_operator_leaves_out_has_the_contracts_defaults() -> None:
     (read,) = manifest.validate(manifest_of({"name": "a", "engine": "other", "url": "http://h"})).services
     assert (read.type, read.access, read.features, read.allowed_users, read.api_key, read.models) == (
         "llm",
@@ -89,12 +89,12 @@ def test_what_an_operator_leaves_out_has_the_contracts_defaults():
     )
 
 
-def test_an_stt_model_takes_audio_and_gives_text_unless_its_operator_says_otherwise():
+def test_an_stt_model_takes_audio_and_gives_text_unless_its_operator_says_otherwise() -> None:
     (model,) = manifest.validate(manifest_of(service())).services[0].models
     assert (model.input_modalities, model.output_modalities) == (("audio",), ("text",))
 
 
-def test_null_is_the_same_as_absent_for_every_optional_field():
+def test_null_is_the_same_as_absent_for_every_optional_field() -> None:
     optional = ("type", "features", "models", "command", "extra", "access", "allowed_users", "api_key")
     nulls = {"name": "a", "engine": "other", "url": "http://h"} | dict.fromkeys(optional)
     parsed = manifest_of(nulls)
@@ -104,20 +104,20 @@ def test_null_is_the_same_as_absent_for_every_optional_field():
     assert manifest.validate(parsed).services == manifest.validate(without).services
 
 
-def test_a_model_may_have_null_in_every_field_but_one():
+def test_a_model_may_have_null_in_every_field_but_one() -> None:
     fields = ("hf", "name", "input_modalities", "output_modalities", "features", "context_length")
     read = manifest.validate(manifest_of(service(models=[dict.fromkeys(fields) | {"id": "a"}])))
     assert read.services[0].models[0].slug == "a"
 
 
 @pytest.mark.parametrize("hosts", [None, [], [{"id": "rig"}], [{"id": "rig", "services": None}]])
-def test_a_provider_may_have_no_services(hosts: Any):
+def test_a_provider_may_have_no_services(hosts: Any) -> None:
     # The Go agent writes an empty list of hosts as null.
     parsed = manifest_of() | {"hosts": hosts}
     assert manifest.validate(parsed).services == ()
 
 
-def test_the_example_manifest_of_the_agent_is_accepted(agent_example: dict[str, Any]):
+def test_the_example_manifest_of_the_agent_is_accepted(agent_example: dict[str, Any]) -> None:
     read = manifest.validate(agent_example)
     assert [service.name for service in read.services] == ["rtx-4090-vllm", "rtx-4090-asr", "mac-studio"]
     assert read.redacted == agent_example
@@ -168,7 +168,7 @@ def agent_example() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["rtx 4090 (left)", "東京-asr", "a@b:c", "n" * 128])
-def test_service_names_and_host_ids_may_be_any_printable_name(name: str):
+def test_service_names_and_host_ids_may_be_any_printable_name(name: str) -> None:
     parsed = manifest_of(service(name=name))
     parsed["hosts"][0]["id"] = name
     assert manifest.validate(parsed).services[0].name == name
@@ -177,11 +177,11 @@ def test_service_names_and_host_ids_may_be_any_printable_name(name: str):
 @pytest.mark.parametrize(
     "url", ["http://192.168.1.10:8000/v1", "https://[2001:db8::1]:8443", "ftp://host", "https://münchen.de"]
 )
-def test_a_url_that_cannot_be_dialled_is_accepted_all_the_same(url: str):
+def test_a_url_that_cannot_be_dialled_is_accepted_all_the_same(url: str) -> None:
     assert manifest.validate(manifest_of(service(url=url))).services[0].url == url
 
 
-def test_the_upper_limits_themselves_are_accepted():
+def test_the_upper_limits_themselves_are_accepted() -> None:
     parsed = manifest_of()
     parsed["hosts"] = [
         {"id": f"h{h}", "services": [service(name=f"s{h}-{s}") for s in range(2)]} for h in range(50)
@@ -193,7 +193,7 @@ def test_the_upper_limits_themselves_are_accepted():
 # --- what is stored
 
 
-def test_the_redacted_manifest_is_what_was_sent_without_the_credentials():
+def test_the_redacted_manifest_is_what_was_sent_without_the_credentials() -> None:
     parsed = manifest_of(service(api_key="sk-upstream-secret", **{"x-vendor": {"deep": [1, None]}}))
     before = copy.deepcopy(parsed)
     read = manifest.validate(parsed)
@@ -203,13 +203,13 @@ def test_the_redacted_manifest_is_what_was_sent_without_the_credentials():
 
 
 @pytest.mark.parametrize("spelling", ["api_key", "apiKey", "API-KEY"])
-def test_a_credential_in_the_wrong_place_is_not_stored_either(spelling: str):
+def test_a_credential_in_the_wrong_place_is_not_stored_either(spelling: str) -> None:
     parsed = manifest_of(service(extra={spelling: "sk-secret"}, models=[{"id": "a", spelling: "sk-secret"}]))
     parsed["hosts"][0][spelling] = "sk-secret"
     assert "sk-secret" not in json.dumps(manifest.validate(parsed).redacted)
 
 
-def test_a_credential_repeated_in_free_text_is_not_stored():
+def test_a_credential_repeated_in_free_text_is_not_stored() -> None:
     parsed = manifest_of(
         service(api_key="sk-secret-1", command="serve -k sk-secret-1", extra={"k": "sk-secret-1"})
     )
@@ -226,12 +226,12 @@ def test_a_credential_repeated_in_free_text_is_not_stored():
         ("VLLM_API_KEY=s3cret vllm serve m", "VLLM_API_KEY=*** vllm serve m"),
     ],
 )
-def test_the_key_on_a_servers_command_line_is_not_stored(command: str, stored: str):
+def test_the_key_on_a_servers_command_line_is_not_stored(command: str, stored: str) -> None:
     redacted = manifest.validate(manifest_of(service(command=command))).redacted
     assert redacted["hosts"][0]["services"][0]["command"] == stored
 
 
-def test_what_routes_is_not_rewritten_where_it_happens_to_contain_the_credential():
+def test_what_routes_is_not_rewritten_where_it_happens_to_contain_the_credential() -> None:
     sent = service(
         name="whisper-box", url="https://whisper-box/v1", api_key="whisper-box", notes="whisper-box"
     )
@@ -244,19 +244,19 @@ def test_what_routes_is_not_rewritten_where_it_happens_to_contain_the_credential
     )
 
 
-def test_redaction_exceeds_no_limit():
+def test_redaction_exceeds_no_limit() -> None:
     longest = ("--api-key a " * 80).ljust(1024, "x")
     read = manifest.validate(manifest_of(service(command=longest, api_key="a" * 8)))
     assert manifest.validate(read.redacted).redacted == read.redacted
 
 
-def test_a_credential_is_in_no_representation():
+def test_a_credential_is_in_no_representation() -> None:
     read = manifest.validate(manifest_of(service(api_key="sk-upstream-secret")))
     assert "sk-upstream-secret" not in repr(read) + str(read)
     assert read.services[0].api_key == "sk-upstream-secret"
 
 
-def test_a_manifest_cannot_be_changed():
+def test_a_manifest_cannot_be_changed() -> None:
     read = manifest.validate(manifest_of(service()))
     with pytest.raises(FrozenInstanceError):
         read.services[0].url = "https://elsewhere.example.com"  # type: ignore[misc]
@@ -272,7 +272,7 @@ def nested(levels: int) -> Any:
     return value
 
 
-def test_an_unknown_key_may_be_nested_but_not_without_end():
+def test_an_unknown_key_may_be_nested_but_not_without_end() -> None:
     manifest.validate(manifest_of() | {"x": nested(31)})
     assert problems_of(manifest_of() | {"x": nested(32)}) == [
         "manifest: must be nested at most 32 levels deep"
@@ -280,14 +280,14 @@ def test_an_unknown_key_may_be_nested_but_not_without_end():
     assert len(problems_of(manifest_of() | {"x": nested(100_000)})) == 1
 
 
-def test_a_document_that_contains_itself_is_refused():
+def test_a_document_that_contains_itself_is_refused() -> None:
     parsed = manifest_of()
     parsed["x"] = [parsed, parsed]
     assert problems_of(parsed)[0].startswith("manifest: must be ")
 
 
 @pytest.mark.parametrize("hosts", [[{}] * 100_000, [None] * 1_000_000, {str(n): n for n in range(100_000)}])
-def test_a_document_with_too_many_values_is_one_problem(hosts: Any):
+def test_a_document_with_too_many_values_is_one_problem(hosts: Any) -> None:
     assert problems_of(manifest_of() | {"hosts": hosts}) == [
         "manifest: must be at most 65536 bytes (64 KiB) as JSON"
     ]
@@ -302,7 +302,7 @@ def json_of(size: int) -> dict[str, Any]:
     return parsed
 
 
-def test_the_json_of_a_manifest_may_be_64_kib_and_not_a_byte_more():
+def test_the_json_of_a_manifest_may_be_64_kib_and_not_a_byte_more() -> None:
     manifest.validate(json_of(65_536))
     assert problems_of(json_of(65_537)) == [
         "manifest: must be at most 65536 bytes (64 KiB) as JSON, and is 65537"
@@ -312,14 +312,14 @@ def test_the_json_of_a_manifest_may_be_64_kib_and_not_a_byte_more():
 # --- the upload
 
 
-def test_an_upload_is_the_parsed_document_beside_its_yaml():
+def test_an_upload_is_the_parsed_document_beside_its_yaml() -> None:
     read = manifest.read_upload({"raw_yaml": "api_key: sk-secret", "parsed": manifest_of(service())})
     assert read.agent_name == "home"
     assert "sk-secret" not in repr(read)
 
 
 @pytest.mark.parametrize("raw", [{}, {"raw_yaml": None}, {"raw_yaml": ""}, {"raw_yaml": "é" * 32_768}])
-def test_the_yaml_may_be_left_out_and_may_be_64_kib(raw: dict[str, Any]):
+def test_the_yaml_may_be_left_out_and_may_be_64_kib(raw: dict[str, Any]) -> None:
     assert manifest.read_upload(raw | {"parsed": manifest_of()}).services == ()
 
 
@@ -342,13 +342,13 @@ def test_the_yaml_may_be_left_out_and_may_be_64_kib(raw: dict[str, Any]):
         ({"parsed": json_of(65_537)}, ["parsed: must be at most 65536 bytes (64 KiB) as JSON, and is 65537"]),
     ],
 )
-def test_an_upload_that_is_not_one_is_refused(body: object, problems: list[str]):
+def test_an_upload_that_is_not_one_is_refused(body: object, problems: list[str]) -> None:
     with pytest.raises(ManifestInvalid) as caught:
         manifest.read_upload(body)
     assert caught.value.problems == problems
 
 
-def test_half_a_surrogate_pair_in_the_yaml_is_measured_and_does_not_matter():
+def test_half_a_surrogate_pair_in_the_yaml_is_measured_and_does_not_matter() -> None:
     assert manifest.read_upload({"raw_yaml": "\ud800", "parsed": manifest_of()}).services == ()
 
 
@@ -356,5 +356,5 @@ def test_half_a_surrogate_pair_in_the_yaml_is_measured_and_does_not_matter():
     ("name", "safe"),
     [("home", True), ("A.b_c-9", True), ("", False), (None, False), ("..", False), ("a\n", False)],
 )
-def test_url_safe_names_are_told_from_others(name: object, safe: bool):
+def test_url_safe_names_are_told_from_others(name: object, safe: bool) -> None:
     assert manifest.is_url_safe(name) is safe

@@ -122,7 +122,7 @@ def first_key(path: str) -> str:
 
 
 @pytest.mark.parametrize(("field", "value", "message"), BAD_SERVICES)
-def test_a_bad_service_field_is_reported_at_its_path(field: str, value: Any, message: str):
+def test_a_bad_service_field_is_reported_at_its_path(field: str, value: Any, message: str) -> None:
     (problem,) = problems_of(manifest_of(service(**{first_key(field): value})))
     path, told = problem.split(": ", 1)
     assert path == f"hosts[0].services[0].{field}"
@@ -151,7 +151,7 @@ BAD_HOSTS: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("field", "value", "message"), BAD_HOSTS)
-def test_a_bad_host_field_is_reported_at_its_path(field: str, value: Any, message: str):
+def test_a_bad_host_field_is_reported_at_its_path(field: str, value: Any, message: str) -> None:
     parsed = manifest_of()
     parsed["hosts"][0][first_key(field)] = value
     (problem,) = problems_of(parsed)
@@ -186,23 +186,23 @@ BAD_DOCUMENTS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("fields", "problem"), BAD_DOCUMENTS)
-def test_a_bad_document_is_reported_at_its_path(fields: dict[str, Any], problem: str):
+def test_a_bad_document_is_reported_at_its_path(fields: dict[str, Any], problem: str) -> None:
     (told,) = problems_of(manifest_of() | fields)
     assert told.startswith(problem)
 
 
 @pytest.mark.parametrize("document", [None, [], "x", 1, True, 1.5])
-def test_a_document_that_is_no_object_is_refused(document: object):
+def test_a_document_that_is_no_object_is_refused(document: object) -> None:
     assert problems_of(document)[0].startswith("manifest: ")
 
 
-def test_hosts_that_are_not_mentioned_at_all_are_a_mistake():
+def test_hosts_that_are_not_mentioned_at_all_are_a_mistake() -> None:
     parsed = manifest_of()
     parsed["host"] = parsed.pop("hosts")
     assert problems_of(parsed) == ["hosts: is required: [] when there are none"]
 
 
-def test_the_name_of_a_service_is_unique_in_the_whole_manifest():
+def test_the_name_of_a_service_is_unique_in_the_whole_manifest() -> None:
     parsed = manifest_of(service())
     parsed["hosts"].append({"id": "rig-02", "services": [service()]})
     assert problems_of(parsed) == [
@@ -210,18 +210,18 @@ def test_the_name_of_a_service_is_unique_in_the_whole_manifest():
     ]
 
 
-def test_an_hundred_and_one_services_are_too_many():
+def test_an_hundred_and_one_services_are_too_many() -> None:
     parsed = manifest_of(*[service(name=f"s{n}") for n in range(101)])
     assert problems_of(parsed) == ["hosts[].services: must be at most 100 in all hosts together, and are 101"]
 
 
-def test_a_model_listed_twice_is_a_mistake_only_where_it_routes():
+def test_a_model_listed_twice_is_a_mistake_only_where_it_routes() -> None:
     twice = [{"id": "q4", "hf": "Org/Model"}, {"id": "q8", "hf": "org/model"}]
     assert len(manifest.validate(manifest_of(service(type="llm", models=twice))).services[0].models) == 2
     assert problems_of(manifest_of(service(models=twice)))[0].startswith("hosts[0].services[0].models[1]: ")
 
 
-def test_every_problem_is_told_at_once_in_the_order_of_the_document():
+def test_every_problem_is_told_at_once_in_the_order_of_the_document() -> None:
     bad = service(engine="x", url="y", models=[{"id": "a"}, {}, {"context_length": "z", "id": "b"}])
     parsed = manifest_of(*[service(name=f"s{n}") for n in range(10)], bad, service(name="last", access="all"))
     parsed |= {"schema_version": 3, "agent": {"name": "no good"}}
@@ -236,14 +236,14 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_document():
     ]
 
 
-def test_no_more_than_a_hundred_problems_are_told_and_the_rest_is_counted():
+def test_no_more_than_a_hundred_problems_are_told_and_the_rest_is_counted() -> None:
     parsed = manifest_of(service(features=[""] * 250))
     problems = problems_of(parsed)
     assert len(problems) == 101
     assert problems[-1] == "... and 151 more"
 
 
-def test_no_message_repeats_a_value():
+def test_no_message_repeats_a_value() -> None:
     bad = service(api_key="sk-secret\r\n", url="https://u:sk-secret@h", engine="sk-secret", name="sk-secret/")
     assert "sk-secret" not in "".join(problems_of(manifest_of(bad)))
 
@@ -255,7 +255,7 @@ def models(count: int, prefix: str = "m") -> list[dict[str, Any]]:
     return [{"id": f"{prefix}-{number}"} for number in range(count)]
 
 
-def test_a_service_has_at_most_two_hundred_models():
+def test_a_service_has_at_most_two_hundred_models() -> None:
     assert manifest.validate(manifest_of(service(models=models(200))))
     assert problems_of(manifest_of(service(models=models(201)))) == [
         "hosts[0].services[0].models: must have at most 200 entries, and has 201"
@@ -263,7 +263,7 @@ def test_a_service_has_at_most_two_hundred_models():
 
 
 @pytest.mark.parametrize("where", ["service", "model"])
-def test_a_service_and_a_model_have_at_most_sixteen_features_of_sixty_four_bytes(where: str):
+def test_a_service_and_a_model_have_at_most_sixteen_features_of_sixty_four_bytes(where: str) -> None:
     def parsed(features: list[str]) -> dict[str, Any]:
         if where == "service":
             return manifest_of(service(features=features))
@@ -281,7 +281,7 @@ def test_a_service_and_a_model_have_at_most_sixteen_features_of_sixty_four_bytes
         ]
 
 
-def test_a_manifest_takes_at_most_five_hundred_rows_and_is_told_how_many_it_takes():
+def test_a_manifest_takes_at_most_five_hundred_rows_and_is_told_how_many_it_takes() -> None:
     # 400 models, of which 98 are served under an id of their own, the owner, and everyone: 500.
     first = [{"id": f"s-{number}", "hf": f"m-{number}"} for number in range(98)] + models(102, "n")
     two = [
@@ -295,7 +295,7 @@ def test_a_manifest_takes_at_most_five_hundred_rows_and_is_told_how_many_it_take
     ]
 
 
-def test_too_many_rows_are_told_beside_what_else_is_wrong():
+def test_too_many_rows_are_told_beside_what_else_is_wrong() -> None:
     wrong = service(name="d", engine="abacus", allowed_users=[1, "a b"], models=[{}, {"id": 1}, *models(200)])
     parsed = manifest_of(*(service(name=name, models=models(200)) for name in "ab"), wrong)
     rows, *others = problems_of(parsed)[::-1]
@@ -303,7 +303,7 @@ def test_too_many_rows_are_told_beside_what_else_is_wrong():
     assert len(others) == 6
 
 
-def test_users_count_once_and_only_where_they_may_see_something():
+def test_users_count_once_and_only_where_they_may_see_something() -> None:
     users = [f"user-{number}" for number in range(100)]
     same = [
         service(name=f"s{number}", access="restricted", allowed_users=users, models=models(9))
@@ -319,12 +319,12 @@ def test_users_count_once_and_only_where_they_may_see_something():
     assert manifest.validate(manifest_of(*private))
 
 
-def test_only_stt_services_take_rows():
+def test_only_stt_services_take_rows() -> None:
     chat = [service(name=f"s{number}", type="llm", models=models(200)) for number in range(10)]
     assert manifest.validate(manifest_of(*chat))
 
 
-def test_a_problem_line_repeats_no_more_than_five_hundred_characters_of_its_path():
+def test_a_problem_line_repeats_no_more_than_five_hundred_characters_of_its_path() -> None:
     nested: Any = ["\x00"] * 100
     for level in range(30):
         nested = {f"{level:02d}{chr(0x1F984) * 38}": nested}

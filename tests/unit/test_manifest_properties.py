@@ -119,13 +119,13 @@ def read(document: object) -> manifest.Manifest | None:
 
 @thorough
 @given(anything)
-def test_no_document_crashes_the_validator(document: object):
+def test_no_document_crashes_the_validator(document: object) -> None:
     read(document)
 
 
 @thorough
 @given(st.fixed_dictionaries({}, optional={"raw_yaml": anything, "parsed": documents | anything}) | anything)
-def test_no_upload_crashes_the_validator(body: object):
+def test_no_upload_crashes_the_validator(body: object) -> None:
     try:
         manifest.read_upload(body)
     except ManifestInvalid as invalid:
@@ -134,7 +134,7 @@ def test_no_upload_crashes_the_validator(body: object):
 
 @thorough
 @given(documents)
-def test_whatever_is_accepted_keeps_the_contract(document: dict[str, Any]):
+def test_whatever_is_accepted_keeps_the_contract(document: dict[str, Any]) -> None:
     accepted = read(document)
     if accepted is None:
         return
@@ -183,6 +183,6 @@ def check_service(service: manifest.Service) -> None:
 
 @settings(max_examples=1000)
 @given(st.text())
-def test_a_slug_is_its_own_slug(model_id: str):
+def test_a_slug_is_its_own_slug(model_id: str) -> None:
     slug = manifest.slug_of(model_id)
     assert manifest.slug_of(slug) == slug

@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ import yaml
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
+from functions.site import build_openapi
+from functions.site.build_openapi import SOURCE, as_json
 from gateway import errors, http
 from gateway.errors import GatewayError
 from gateway.manifest.schema import ENGINES, MOST_HOSTS, TYPES, VENDORS
-from local.openapi import ROOT, SERVED, SOURCE, as_json
 
+ROOT = Path(__file__).resolve().parents[2]
 METHODS = ("get", "put", "post", "delete", "patch")
 
 
@@ -184,9 +187,23 @@ def test_the_version_is_that_of_the_project() -> None:
     assert DOCUMENT["info"]["version"] == project["version"]
 
 
-def test_what_is_served_was_written_from_the_source() -> None:
-    assert SERVED.read_text("utf-8") == as_json(), "run `make openapi`"
-    json.loads(SERVED.read_text("utf-8"))
+def test_what_is_served_is_the_source_as_json(tmp_path: Path) -> None:
+    served = tmp_path / "openapi.json"
+    build_openapi.write(served)
+    assert served.read_text("utf-8") == as_json()
+    assert json.loads(as_json()) == DOCUMENT
+
+
+def test_writing_the_document_again_leaves_one_file_with_the_same_bytes_that_everybody_may_read(
+    tmp_path: Path,
+) -> None:
+    served = tmp_path / "openapi.json"
+    build_openapi.write(served)
+    first = served.read_bytes()
+    build_openapi.write(served)
+    assert served.read_bytes() == first
+    assert list(tmp_path.iterdir()) == [served]
+    assert served.stat().st_mode & 0o777 == 0o644
 
 
 def test_every_error_type_comes_from_one_module() -> None:

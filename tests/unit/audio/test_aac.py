@@ -29,17 +29,19 @@ def config(*fields: tuple[int, int]) -> bytes:
         pytest.param([(31, 5), (10, 6), (3, 4), (2, 4), (3, 5), (3, 3)], 2048 / 48000, id="xHE-AAC"),
     ],
 )
-def test_a_unit_lasts_as_long_as_the_configuration_says(fields, seconds):
+def test_a_unit_lasts_as_long_as_the_configuration_says(
+    fields: list[tuple[int, int]], seconds: float
+) -> None:
     units = read_audio_specific_config(config(*fields))
     assert units.count(UNIT, [0, 100], [100, 100]) / units.rate == pytest.approx(2 * seconds)
 
 
 @pytest.mark.parametrize("broken", [b"", b"\0", b"\xff\xff", config((2, 5), (13, 4)), config((9, 5), (3, 4))])
-def test_a_configuration_that_is_not_aac_counts_nothing(broken):
+def test_a_configuration_that_is_not_aac_counts_nothing(broken: bytes) -> None:
     assert read_audio_specific_config(broken) is None
 
 
-def test_sbr_in_a_real_file_leaves_the_duration_as_it_is():
+def test_sbr_in_a_real_file_leaves_the_duration_as_it_is() -> None:
     data = record("mp4", "aac", rate=24000)
     plain = config((2, 5), (6, 4), (1, 4), (0, 3))
     explicit = config((5, 5), (6, 4), (1, 4), (3, 4), (2, 5), (0, 3))
@@ -50,7 +52,7 @@ def test_sbr_in_a_real_file_leaves_the_duration_as_it_is():
     assert probe(data[:at] + explicit + data[at + len(explicit) :]).seconds == probe(data).seconds
 
 
-def test_a_packet_too_long_for_one_unit_counts_as_several():
+def test_a_packet_too_long_for_one_unit_counts_as_several() -> None:
     units = read_audio_specific_config(config((2, 5), (8, 4), (1, 4), (0, 3)))
     assert units.count(UNIT, [0], [1100]) == 1024
     assert units.count(UNIT, [0], [1536 * 3]) == 3 * 1024

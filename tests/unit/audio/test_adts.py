@@ -26,12 +26,12 @@ def frame(payload: bytes, *, blocks: int = 1, rate_index: int = 8, checksum: boo
 
 @pytest.mark.parametrize("rate", [8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 96000])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_adts_is_measured_as_it_decodes(rate, channels):
+def test_adts_is_measured_as_it_decodes(rate: int, channels: int) -> None:
     data = record("adts", "aac", rate=rate, channels=channels, seconds=1.5)
     assert probe(data) == Audio("aac", "aac", decoded_seconds(data), True)
 
 
-def test_silence_is_heard_too():
+def test_silence_is_heard_too() -> None:
     data = record("adts", "aac", rate=8000, silence=True)
     assert probe(data).seconds == decoded_seconds(data)
 
@@ -48,39 +48,39 @@ def test_silence_is_heard_too():
     ],
     ids=["id3", "art", "id3v1", "a byte", "zeros", "false syncs"],
 )
-def test_tags_and_junk_around_the_frames_do_not_count(before, after):
+def test_tags_and_junk_around_the_frames_do_not_count(before: bytes, after: bytes) -> None:
     data = record("adts", "aac")
     assert probe(before + data + after) == probe(data)
 
 
-def test_junk_between_all_frames_hides_none():
+def test_junk_between_all_frames_hides_none() -> None:
     data = record("adts", "aac")
     frames = frames_of(data)
     torn = b"".join(frames[:8]) + b"junk".join(frames[8:])
     assert probe(torn).seconds == pytest.approx(probe(data).seconds)
 
 
-def test_a_last_frame_that_is_cut_short_does_not_count():
+def test_a_last_frame_that_is_cut_short_does_not_count() -> None:
     data = record("adts", "aac")
     assert probe(data[:-5]).seconds == pytest.approx(probe(data).seconds - BLOCK / 16000)
 
 
-def test_frames_of_different_rates_each_count_by_their_own():
+def test_frames_of_different_rates_each_count_by_their_own() -> None:
     first, second = record("adts", "aac", rate=16000), record("adts", "aac", rate=44100)
     assert probe(first + second).seconds == pytest.approx(probe(first).seconds + probe(second).seconds)
 
 
-def test_a_frame_may_hold_four_blocks_and_a_checksum():
+def test_a_frame_may_hold_four_blocks_and_a_checksum() -> None:
     assert probe(frame(bytes(100), blocks=4) * 10).seconds == pytest.approx(40 * BLOCK / 16000)
     assert probe(frame(bytes(100), checksum=True) * 10).seconds == pytest.approx(10 * BLOCK / 16000)
 
 
-def test_blocks_glued_into_one_frame_count_as_the_least_number_they_can_be():
+def test_blocks_glued_into_one_frame_count_as_the_least_number_they_can_be() -> None:
     assert probe(frame(bytes(8000)) * 10).seconds == pytest.approx(60 * BLOCK / 16000)
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xe0", b"\xe0\0\0"])
-def test_frames_without_room_for_a_sample_are_no_audio(payload):
+def test_frames_without_room_for_a_sample_are_no_audio(payload: bytes) -> None:
     data = frame(payload, blocks=4) * 100_000
     assert decoded_seconds(data[:5000], "aac") is None
     assert probe(data) == Audio("aac", "aac", None, True)
@@ -88,26 +88,26 @@ def test_frames_without_room_for_a_sample_are_no_audio(payload):
     assert probe(frame(payload).join(frames_of(mixed))).seconds == probe(mixed).seconds
 
 
-def test_a_header_cannot_claim_more_blocks_than_there_are_bytes_for():
+def test_a_header_cannot_claim_more_blocks_than_there_are_bytes_for() -> None:
     assert probe(frame(bytes(9), blocks=4) * 100).seconds == pytest.approx(200 * BLOCK / 16000)
 
 
 @pytest.mark.parametrize("index", [13, 14, 15])
-def test_a_sample_rate_that_is_none_is_no_header(index):
+def test_a_sample_rate_that_is_none_is_no_header(index: int) -> None:
     assert probe(frame(bytes(100), rate_index=index) * 100).format is None
 
 
-def test_a_recording_longer_than_allowed_is_said_to_be_longer():
+def test_a_recording_longer_than_allowed_is_said_to_be_longer() -> None:
     data = frame(bytes(4), rate_index=12) * 700_000
     assert 14_400 < probe(data).seconds < 15_000
 
 
-def test_two_frames_that_fill_the_file_are_enough_and_one_is_not():
+def test_two_frames_that_fill_the_file_are_enough_and_one_is_not() -> None:
     frames = frames_of(record("adts", "aac"))
     assert probe(b"".join(frames[:2])).seconds == pytest.approx(2 * BLOCK / 16000)
     assert probe(frames[0]).format is None
 
 
-def test_adts_is_not_mistaken_for_mp3_nor_mp3_for_adts():
+def test_adts_is_not_mistaken_for_mp3_nor_mp3_for_adts() -> None:
     assert probe(record("adts", "aac")).format == "aac"
     assert probe(record("mp3", "libmp3lame")).format == "mp3"

@@ -83,10 +83,10 @@ def assert_mutations_are_answered(name: str, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", SHARED)
-def test_no_mutation_of_a_shared_sample_raises_or_takes_long(name):
+def test_no_mutation_of_a_shared_sample_raises_or_takes_long(name: str) -> None:
     assert_mutations_are_answered(name, corpus.read(name))
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_no_mutation_of_a_recording_raises_or_takes_long(name):
+def test_no_mutation_of_a_recording_raises_or_takes_long(name: str) -> None:
     assert_mutations_are_answered(name, RECORDED[name]())

@@ -13,7 +13,7 @@ SIZE = 25 * 1024 * 1024
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_file_of_25_mb_takes_less_than_a_second(name):
+def test_a_hostile_file_of_25_mb_takes_less_than_a_second(name: str) -> None:
     view = memoryview(HOSTILE[name](SIZE))
     spent = 9.0
     for _ in range(3):  # other processes may have had the caches
@@ -26,7 +26,7 @@ def test_a_hostile_file_of_25_mb_takes_less_than_a_second(name):
 
 
 @pytest.mark.parametrize("name", [*ORDINARY, "WebM, sixteen tracks", "Ogg, a stream a page"])
-def test_no_file_needs_memory_of_its_size(name):
+def test_no_file_needs_memory_of_its_size(name: str) -> None:
     data = (HOSTILE | ORDINARY)[name](5 * 1024 * 1024)
     tracemalloc.start()
     try:

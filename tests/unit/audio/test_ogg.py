@@ -11,7 +11,9 @@ VORBIS = {"channels": 2, "rate": 44100, "options": {"strict": "-2"}}  # libavcod
 HEAD = b"OpusHead\1\1\0\0\x80\xbb\0\0\0\0\0"
 
 
-def page(packets, *, serial=1, sequence=0, granule=0, flags=0) -> bytes:
+def page(
+    packets: Sequence[bytes], *, serial: int = 1, sequence: int = 0, granule: int = 0, flags: int = 0
+) -> bytes:
     """A page of whole packets, each shorter than 255 bytes."""
     body = b"".join(packets)
     lacing = bytes(len(packet) for packet in packets)
@@ -50,12 +52,12 @@ def with_granule(data: bytes, granule: int) -> bytes:
 
 @pytest.mark.parametrize("frame", ["2.5", "5", "10", "20", "40", "60", "80", "100", "120"])
 @pytest.mark.parametrize("container", ["ogg", "webm"])
-def test_opus_frames_of_every_length_are_measured_as_they_decode(container, frame):
+def test_opus_frames_of_every_length_are_measured_as_they_decode(container: str, frame: str) -> None:
     data = record(container, "libopus", rate=48000, options={"frame_duration": frame})
     assert probe(data).seconds == pytest.approx(decoded_seconds(data), abs=0.0005)
 
 
-def test_packets_of_discontinuous_transmission_count_as_the_silence_they_are():
+def test_packets_of_discontinuous_transmission_count_as_the_silence_they_are() -> None:
     options = {"application": "voip", "dtx": "1"}
     data = record("ogg", "libopus", rate=16000, silence=True, seconds=6, options=options)
     assert len(data) < 3000
@@ -72,29 +74,29 @@ def test_packets_of_discontinuous_transmission_count_as_the_silence_they_are():
         (b"\x83", 0),
     ],
 )  # fmt: skip
-def test_the_first_byte_of_an_opus_packet_says_how_long_it_is(packet, milliseconds):
+def test_the_first_byte_of_an_opus_packet_says_how_long_it_is(packet: bytes, milliseconds: float) -> None:
     assert (probe(opus(packet)).seconds or 0) * 1000 == pytest.approx(milliseconds)
 
 
-def test_pre_skip_and_the_end_of_the_last_packet_are_not_played():
+def test_pre_skip_and_the_end_of_the_last_packet_are_not_played() -> None:
     data = record("ogg", "libopus", rate=48000, seconds=1.2345)
     assert probe(data).seconds == pytest.approx(1.2345, abs=0.0001)
 
 
 @pytest.mark.parametrize("granule", [48000 * 10**9, 2**62])
-def test_a_granule_position_that_promises_more_is_not_believed(granule):
+def test_a_granule_position_that_promises_more_is_not_believed(granule: int) -> None:
     data = record("ogg", "libopus", rate=48000)
     assert probe(with_granule(data, granule)).seconds == pytest.approx(3.2, abs=0.05)
 
 
-def test_a_granule_position_that_hides_audio_takes_its_own_page_at_most():
+def test_a_granule_position_that_hides_audio_takes_its_own_page_at_most() -> None:
     data = record("ogg", "libopus", rate=48000)
     lie = with_granule(data, 1)
     assert probe(lie).seconds == pytest.approx(decoded_seconds(lie), abs=0.05)
     assert probe(lie).seconds > 2.8
 
 
-def test_a_stream_may_start_at_any_granule_position():
+def test_a_stream_may_start_at_any_granule_position() -> None:
     data = record("ogg", "libopus", rate=48000)
     moved = [
         seal(each[:6] + struct.pack("<q", struct.unpack_from("<q", each, 6)[0] + 10**9) + each[14:])
@@ -103,18 +105,18 @@ def test_a_stream_may_start_at_any_granule_position():
     assert probe(b"".join(pages(data)[:2] + moved)).seconds == pytest.approx(probe(data).seconds)
 
 
-def test_chained_streams_add_up():
+def test_chained_streams_add_up() -> None:
     first, second = record("ogg", "libopus", rate=48000), record("ogg", "vorbis", **VORBIS)
     assert probe(first + second).seconds == pytest.approx(probe(first).seconds + probe(second).seconds)
 
 
-def test_vorbis_is_measured_by_its_block_sizes():
+def test_vorbis_is_measured_by_its_block_sizes() -> None:
     data = record("ogg", "vorbis", **VORBIS)
     assert probe(data).codec == "vorbis"
     assert probe(data).seconds == pytest.approx(decoded_seconds(data), abs=0.0005)
 
 
-def test_a_stream_beside_another_does_not_add_up():
+def test_a_stream_beside_another_does_not_add_up() -> None:
     packets = [b"\x98abc"] * 50
     streams = [
         page([HEAD], serial=serial, flags=2) for serial in (1, 2)
@@ -124,20 +126,20 @@ def test_a_stream_beside_another_does_not_add_up():
     assert probe(b"".join(streams)).seconds == pytest.approx(1.0)
 
 
-def test_a_damaged_page_is_dropped_as_decoders_do():
+def test_a_damaged_page_is_dropped_as_decoders_do() -> None:
     data = bytearray(record("ogg", "libopus", rate=48000))
     data[len(data) // 2] ^= 0xFF
     assert probe(data).seconds == pytest.approx(decoded_seconds(bytes(data)), abs=0.05)
 
 
-def test_a_packet_whose_start_is_lost_does_not_count():
+def test_a_packet_whose_start_is_lost_does_not_count() -> None:
     whole = opus(b"\x98a")
     lost = seal(struct.pack("<4sBBqIIIB", b"OggS", 0, 1, 10**6, 1, 9, 0, 2) + b"\2\2" + b"\x98a\x98b")
     assert probe(whole + lost).seconds == pytest.approx(0.04)
 
 
 @pytest.mark.parametrize("magic", [b"\x80theora\3\2\1", b"BBCD\0", b"OVP80\1"])
-def test_a_film_without_sound_provably_has_no_audio(magic):
+def test_a_film_without_sound_provably_has_no_audio(magic: bytes) -> None:
     film = page([magic + bytes(40)], flags=2) + page([b"data"], sequence=1, flags=4)
     skeleton = page([b"fishead\0" + bytes(56)], serial=7, flags=2)
     assert probe(skeleton + film).has_audio is False
@@ -145,10 +147,10 @@ def test_a_film_without_sound_provably_has_no_audio(magic):
     assert probe(skeleton).has_audio is None
 
 
-def test_an_unknown_stream_proves_nothing():
+def test_an_unknown_stream_proves_nothing() -> None:
     assert probe(page([b"mystery" + bytes(20)], flags=2) + page([b"data"], sequence=1)).has_audio is None
 
 
-def test_speex_is_audio_of_unknown_length():
+def test_speex_is_audio_of_unknown_length() -> None:
     audio = probe(page([b"Speex   " + bytes(72)], flags=2))
     assert (audio.codec, audio.seconds, audio.has_audio) == ("speex", None, True)

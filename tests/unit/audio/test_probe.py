@@ -18,7 +18,7 @@ MAGICS = [
 @given(st.sampled_from(MAGICS), st.binary(max_size=2000))
 @example(b"", b"")
 @settings(deadline=None, max_examples=500)
-def test_any_bytes_give_an_answer_that_makes_sense(magic, rest):
+def test_any_bytes_give_an_answer_that_makes_sense(magic: bytes, rest: bytes) -> None:
     audio = probe(magic + rest)
     assert audio.format in (None, "wav", "mp3", "mp4", "flac", "ogg", "webm", "aac")
     assert audio.has_audio in (None, True, False)
@@ -27,12 +27,12 @@ def test_any_bytes_give_an_answer_that_makes_sense(magic, rest):
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, lambda data: memoryview(b"xx" + data)[2:]])
-def test_any_kind_of_buffer_is_read(kind):
+def test_any_kind_of_buffer_is_read(kind: Callable[[bytes], Buffer]) -> None:
     data = record("flac", "flac", seconds=1)
     assert probe(kind(data)).seconds == pytest.approx(1.0)
 
 
-def test_a_buffer_with_gaps_is_read():
+def test_a_buffer_with_gaps_is_read() -> None:
     data = record("ogg", "libopus", rate=48000, seconds=1)
     spread = bytes(byte for each in data for byte in (each, 0))
     assert probe(memoryview(spread)[::2]).seconds == pytest.approx(1.0)
@@ -44,13 +44,13 @@ def test_a_buffer_with_gaps_is_read():
     16000),
      ("ogg", "libopus", 48000), ("webm", "libopus", 48000), ("mp4", "alac", 44100), ("ogg", "flac", 16000)],
 )  # fmt: skip
-def test_a_recording_longer_than_allowed_is_said_to_be_longer(container, codec, rate):
+def test_a_recording_longer_than_allowed_is_said_to_be_longer(container: str, codec: str, rate: int) -> None:
     data = record(container, codec, rate=rate)
     assert probe(data, max_seconds=0.5).seconds > 0.5
     assert probe(data, max_seconds=3.3).seconds == pytest.approx(3.2, abs=0.07)
 
 
-def test_the_answer_is_frozen_and_compares_by_value():
+def test_the_answer_is_frozen_and_compares_by_value() -> None:
     audio = Audio("wav", "pcm", 1.5, True)
     with pytest.raises(AttributeError):
         audio.seconds = 2.0

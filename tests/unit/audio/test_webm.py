@@ -42,13 +42,13 @@ def webm(tracks: bytes, *blocks: bytes, doc_type: bytes = b"webm") -> bytes:
      ("libmp3lame", 44100, "mp3"), ("libmp3lame", 16000, "mp3"), ("mp2", 44100, "mp2"), ("alac", 44100,
      "alac"), ("libopus", 48000, "opus")],
 )  # fmt: skip
-def test_every_codec_in_matroska_is_measured_as_it_decodes(codec, rate, name):
+def test_every_codec_in_matroska_is_measured_as_it_decodes(codec: str, rate: int, name: str) -> None:
     data = record("matroska", codec, rate=rate)
     assert (probe(data).format, probe(data).codec) == ("webm", name)
     assert probe(data).seconds == pytest.approx(decoded_seconds(data), abs=0.0005)
 
 
-def test_vorbis_in_webm_is_measured_as_it_decodes():
+def test_vorbis_in_webm_is_measured_as_it_decodes() -> None:
     data = record("webm", "vorbis", channels=2, rate=44100, options={"strict": "-2"})
     assert probe(data).seconds == pytest.approx(decoded_seconds(data), abs=0.0005)
 
@@ -56,22 +56,22 @@ def test_vorbis_in_webm_is_measured_as_it_decodes():
 @pytest.mark.parametrize(
     "options", [{"live": "1"}, {"cluster_time_limit": "100"}, {"reserve_index_space": "5000"}]
 )
-def test_however_it_is_laid_out_a_file_is_measured_as_it_decodes(options):
+def test_however_it_is_laid_out_a_file_is_measured_as_it_decodes(options: dict[str, str]) -> None:
     data = record("webm", "libopus", rate=48000, container_options=options)
     assert probe(data).seconds == pytest.approx(decoded_seconds(data), abs=0.0005)
 
 
-def test_a_picture_beside_the_sound_changes_nothing():
+def test_a_picture_beside_the_sound_changes_nothing() -> None:
     data = record("webm", "libopus", rate=48000, video=True)
     assert probe(data).seconds == pytest.approx(3.2, abs=0.0005)
 
 
-def test_a_film_without_sound_provably_has_no_audio():
+def test_a_film_without_sound_provably_has_no_audio() -> None:
     assert probe(film("webm")).has_audio is False
     assert probe(film("matroska")).has_audio is False
 
 
-def test_a_film_whose_tracks_are_cut_off_proves_nothing():
+def test_a_film_whose_tracks_are_cut_off_proves_nothing() -> None:
     data = webm(track(kind=1, codec=b"V_VP8"))
     assert probe(data).has_audio is False
     assert probe(data[: data.index(b"V_VP8") + 3]).has_audio is None
@@ -89,24 +89,24 @@ def test_a_film_whose_tracks_are_cut_off_proves_nothing():
         pytest.param(0x02, b"\2\xff\xff", 0, id="Xiph, beyond the block"),
     ],
 )
-def test_laced_frames_are_told_apart(flags, body, frames):
+def test_laced_frames_are_told_apart(flags: int, body: bytes, frames: int) -> None:
     assert (probe(webm(track(), block(body, flags=flags))).seconds or 0) == pytest.approx(0.02 * frames)
 
 
-def test_blocks_in_groups_count_as_simple_blocks_do():
+def test_blocks_in_groups_count_as_simple_blocks_do() -> None:
     inner = block(PACKET)
     group = element(b"\xa0", b"\xa1" + inner[1:])
     assert probe(webm(track(), inner, group, inner)).seconds == pytest.approx(0.06)
 
 
-def test_void_and_unknown_elements_are_skipped():
+def test_void_and_unknown_elements_are_skipped() -> None:
     data = webm(
         track(), element(b"\xec", block(PACKET)), block(PACKET), element(b"\x4f\xff", PACKET), block(PACKET)
     )
     assert probe(data).seconds == pytest.approx(0.04)
 
 
-def test_padding_is_discarded_from_the_last_block_only():
+def test_padding_is_discarded_from_the_last_block_only() -> None:
     discard = element(b"\x75\xa2", struct.pack(">q", 15_000_000))
     group = element(b"\xa0", b"\xa1" + block(PACKET)[1:] + discard)
     assert probe(webm(track(), group * 9, block(PACKET))).seconds == pytest.approx(0.2)
@@ -114,30 +114,30 @@ def test_padding_is_discarded_from_the_last_block_only():
 
 
 @pytest.mark.parametrize("delay", [10**9, 2**63])
-def test_a_codec_delay_that_is_no_delay_is_not_believed(delay):
+def test_a_codec_delay_that_is_no_delay_is_not_believed(delay: int) -> None:
     entry = track(more=element(b"\x56\xaa", delay.to_bytes(8, "big")))
     assert probe(webm(entry, block(PACKET) * 100)).seconds == pytest.approx(2.0)
 
 
-def test_of_several_audio_tracks_the_longest_counts():
+def test_of_several_audio_tracks_the_longest_counts() -> None:
     data = webm(track(1) + track(2), block(PACKET), block(PACKET, number=2) * 5)
     assert probe(data).seconds == pytest.approx(0.1)
 
 
-def test_a_block_that_is_cut_short_does_not_count():
+def test_a_block_that_is_cut_short_does_not_count() -> None:
     assert probe(webm(track(), block(PACKET), block(PACKET))[:-2]).seconds == pytest.approx(0.02)
 
 
-def test_after_damage_the_walk_goes_on_with_the_next_cluster():
+def test_after_damage_the_walk_goes_on_with_the_next_cluster() -> None:
     more = CLUSTER + UNKNOWN + block(PACKET)
     assert probe(webm(track(), block(PACKET), b"\0\0\0") + more).seconds == pytest.approx(0.04)
 
 
-def test_compressed_frames_are_audio_of_unknown_length():
+def test_compressed_frames_are_audio_of_unknown_length() -> None:
     audio = probe(webm(track(more=element(b"\x6d\x80", b"\0")), block(PACKET)))
     assert (audio.seconds, audio.has_audio) == (None, True)
 
 
 @pytest.mark.parametrize(("doc_type", "format"), [(b"webm", "webm"), (b"matroska", "webm"), (b"other", None)])
-def test_the_document_type_decides(doc_type, format):
+def test_the_document_type_decides(doc_type: str, format: str) -> None:
     assert probe(webm(track(), block(PACKET), doc_type=doc_type)).format == format

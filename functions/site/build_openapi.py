@@ -1,0 +1,31 @@
+"""Writes openapi.yaml, the source, as the JSON that the site function serves: at `sam build` and at `make run`."""
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+SOURCE = Path(__file__).parent / "openapi.yaml"
+SERVED = Path(__file__).parent / "openapi.json"
+
+
+def as_json() -> str:
+    """The document as one line, ending in a line break. The same source gives the same bytes."""
+    document = yaml.safe_load(SOURCE.read_text("utf-8"))
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def write(target: Path = SERVED) -> None:
+    """Replaces the file in one step, so that no process ever reads half a document."""
+    descriptor, name = tempfile.mkstemp(dir=target.parent)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(as_json())
+    Path(name).chmod(0o644)  # mkstemp leaves the file to its owner alone; Lambda runs as another user
+    Path(name).replace(target)
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))
