@@ -8,6 +8,7 @@ import sys
 import wave
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -43,7 +44,9 @@ def say_thrice(path: Path) -> None:
             out.writeframes(said + pause)
 
 
-def take(browser: Browser, base_url: str, folder: Path, scheme: str, speech: Path) -> None:
+def take(
+    browser: Browser, base_url: str, folder: Path, scheme: Literal["light", "dark"], speech: Path
+) -> None:
     """All states on a wide window, and the result on a phone."""
 
     def start(size: tuple[int, int]) -> Playground:

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import pytest
 
@@ -122,7 +122,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     for name, marked in report.user_properties:
         if name == "conformance":
             outcome = WORKS if report.passed else NOT_TRIED if report.skipped else FAILS
-            conformance.note(_RESULTS, *marked, outcome)
+            client, case = cast("tuple[str, str]", marked)
+            conformance.note(_RESULTS, client, case, outcome)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

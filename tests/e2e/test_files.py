@@ -1,6 +1,7 @@
 """Which files are accepted: the contract's rules (a) to (d), by label and by bytes."""
 
 import io
+from typing import Any
 
 import av
 import numpy
@@ -41,7 +42,7 @@ def encoded(container: str, codec: str, *, seconds: float = 1.0) -> bytes:
     with av.open(file, "w", format=container) as output:
         # FFmpeg's own encoder of Vorbis is marked experimental, and knows stereo only.
         layout = "stereo" if codec == "vorbis" else "mono"
-        stream = output.add_stream(codec, rate=48_000, layout=layout, options={"strict": "experimental"})
+        stream: Any = output.add_stream(codec, rate=48_000, layout=layout, options={"strict": "experimental"})
         moments = numpy.arange(int(48_000 * seconds)) / 48_000
         tone = (numpy.sin(moments * 2764.6) * 9000).astype(numpy.int16).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(tone, format="s16", layout="mono")
@@ -55,7 +56,7 @@ def silent_film(container: str, codec: str) -> bytes:
     """A video without any audio track."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
-        stream = output.add_stream(codec, rate=10)
+        stream: Any = output.add_stream(codec, rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
         for _ in range(5):
             frame = av.VideoFrame.from_ndarray(numpy.zeros((64, 64, 3), numpy.uint8), format="rgb24")

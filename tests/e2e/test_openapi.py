@@ -65,14 +65,14 @@ def headers(gateway: Gateway) -> Iterator[dict[str, str]]:
 @SCHEMA.parametrize()
 @SETTINGS
 def test_made_up_requests_are_answered_as_documented(
-    case: Case, gateway: Gateway, headers: dict[str, str]
+    case: Case[Any], gateway: Gateway, headers: dict[str, str]
 ) -> None:
     case.call_and_validate(base_url=gateway.url, headers=headers, timeout=60)
 
 
 def test_chains_of_requests_are_answered_as_documented(gateway: Gateway, headers: dict[str, str]) -> None:
     class Machine(SCHEMA.as_state_machine()):  # type: ignore[misc]
-        def get_call_kwargs(self, case: Case) -> dict[str, Any]:
+        def get_call_kwargs(self, case: Case[Any]) -> dict[str, Any]:
             return {"base_url": gateway.url, "headers": headers, "timeout": 60}
 
     settings = hypothesis.settings(SETTINGS, max_examples=15, stateful_step_count=5)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.stub_provider import Say, StubProvider
-from tests.e2e.wire import Gateway, Reply, assert_error, send, send_json, transcribe
+from tests.e2e.wire import Reply, assert_error, send, send_json, transcribe
+from tests.running import Gateway
 
 pytestmark = pytest.mark.e2e
 AGENT = "/api/inference/agent"

@@ -36,6 +36,7 @@ NODE_SCRIPT = Path(__file__).parent / "node" / "large_audio.mjs"
 class Running(Protocol):
     """The local run."""
 
+    url: str
     base_url: str
     keys: dict[str, str]
 

@@ -15,15 +15,15 @@ from local.embedded_aws import client_of
 from server.template import Template
 from tests.e2e.conftest import Publish
 from tests.e2e.stub_provider import Say
-from tests.e2e.wire import Gateway, assert_error, send, transcribe
-from tests.running import Gateway as LocalRun
+from tests.e2e.wire import assert_error, send, transcribe
+from tests.running import Gateway
 
 pytestmark = pytest.mark.e2e
 TOTALS_SECONDS = 20.0
 SOAK_SECONDS = float(os.environ.get("SOAK_SECONDS", "10"))
 
 
-def records_of(gateway: LocalRun, user: str = "alice") -> Iterator[dict[str, Any]]:
+def records_of(gateway: Gateway, user: str = "alice") -> Iterator[dict[str, Any]]:
     table = Template().physical_name("UsageTable")
     pages = client_of(gateway.aws_endpoint)("dynamodb").get_paginator("query")
     arguments = {
@@ -34,13 +34,11 @@ def records_of(gateway: LocalRun, user: str = "alice") -> Iterator[dict[str, Any
         yield from page["Items"]
 
 
-def by_request(gateway: LocalRun) -> Counter[str]:
+def by_request(gateway: Gateway) -> Counter[str]:
     return Counter(record["request_id"]["S"] for record in records_of(gateway))
 
 
-def test_eight_callers_at_once_each_get_a_transcript_and_a_record(
-    gateway: LocalRun, publish: Publish
-) -> None:
+def test_eight_callers_at_once_each_get_a_transcript_and_a_record(gateway: Gateway, publish: Publish) -> None:
     # The recogniser takes a second of a core for each; most of the load is a stub's.
     asked = [gateway.model] * 8 + [publish().model] * 40
     with ThreadPoolExecutor(8) as threads:
@@ -75,7 +73,7 @@ def test_a_bad_question_about_usage_is_refused(gateway: Gateway, query: str) -> 
 
 
 def test_a_soak_with_flapping_providers_loses_no_record_and_fails_only_honestly(
-    gateway: LocalRun, publish: Publish
+    gateway: Gateway, publish: Publish
 ) -> None:
     """16 clients, 5 providers of one model, 2 of which fail at random; SOAK_SECONDS (10) long."""
     model = f"soak/{secrets.token_hex(4)}"

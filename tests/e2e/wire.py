@@ -116,10 +116,12 @@ def read_form(content_type: str, body: bytes) -> list[Part]:
     """The parts of a form, by the standard library's reader of mail."""
     message = BytesParser(policy=HTTP).parsebytes(f"Content-Type: {content_type}\r\n\r\n".encode() + body)
     found = []
-    for each in message.iter_parts():  # type: ignore[attr-defined]
+    for each in message.iter_parts():
         name = each.get_param("name", header="content-disposition")
         media_type = each.get_content_type() if "content-type" in each else None
-        found.append(Part(str(name), each.get_filename(), media_type, each.get_payload(decode=True)))
+        content = each.get_payload(decode=True)
+        assert isinstance(content, bytes)
+        found.append(Part(str(name), each.get_filename(), media_type, content))
     return found
 
 

@@ -1,6 +1,7 @@
 """An AWS inside the test's own process, with what `template.yaml` declares."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
 import pytest
@@ -38,7 +39,8 @@ def in_process_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Template]:
     for name, value in {**CREDENTIALS, "POWERTOOLS_METRICS_DISABLED": "true"}.items():
         monkeypatch.setenv(name, value)
     with mock_aws():
-        create_resources(template, boto3.client)
+        client: Any = boto3.client  # its stubs know each service by name, not any text
+        create_resources(template, client)
         _forget()
         yield template
     _forget()

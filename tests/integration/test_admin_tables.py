@@ -12,6 +12,7 @@ from gateway.keys import PREFERENCES, Limits
 from gateway.operators import Operator
 from gateway.settings import CatalogSettings
 from gateway.store import aws
+from gateway.store.credentials import credential_store
 from gateway.store.keys import KeyStore, key_store
 from gateway.store.providers import provider_store
 from server.template import Template
@@ -123,7 +124,7 @@ def uploaded(owner: str, name: str, now: float, url: str = "https://stt.example.
     parsed = {"schema_version": 1, "agent": {"name": name}, "hosts": [{"id": "rig", "services": [service]}]}
     settings = CatalogSettings(provider_online_seconds=120, allow_private=False)
     store = provider_store()
-    Operator(owner, store, lambda *_: b"", settings, now, is_own_key=lambda _: False).upload_manifest(
+    Operator(owner, store, credential_store(), settings, now, is_own_key=lambda _: False).upload_manifest(
         {"parsed": parsed}
     )
 

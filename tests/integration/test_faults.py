@@ -98,7 +98,7 @@ def server(ca: trustme.CA) -> Iterator[MisbehavingServer]:
 def budget(request: pytest.FixtureRequest) -> float:
     """How long the gateway may take over the fault that the test is about, in seconds."""
     callspec = getattr(request.node, "callspec", None)
-    fault = callspec.params.get("fault") if callspec else None
+    fault = str(callspec.params.get("fault")) if callspec else ""
     return HANGING_SECONDS if OUTCOMES.get(fault) == "timeout" and fault != "408" else BUDGET_SECONDS
 
 

@@ -48,7 +48,7 @@ def encoded(container: str, codec: str, rate: int) -> bytes:
     """The sample in another format."""
     buffer = io.BytesIO()
     with av.open(str(SAMPLE)) as source, av.open(buffer, "w", format=container) as target:
-        stream = target.add_stream(codec, rate=rate)
+        stream: Any = target.add_stream(codec, rate=rate)
         resampler = av.AudioResampler(format=stream.format, layout="mono", rate=rate)
         stream.layout = "mono"
         fifo = av.AudioFifo()

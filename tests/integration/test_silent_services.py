@@ -14,17 +14,19 @@ import trustme
 from functions.authorizer import app as authorizer
 from functions.transcribe import app as transcribe
 from gateway.keys import Caller, Limits
+from gateway.multipart import Part
 from gateway.operators import Operator
 from gateway.settings import CatalogSettings
 from gateway.store import aws
 from gateway.store.credentials import credential_store
 from gateway.store.keys import key_store
+from gateway.store.limits import limit_store
 from gateway.store.providers import provider_store
 from gateway.store.uploads import upload_store
 from gateway.store.usage import LOST_RECORD, usage_store
 from gateway.uploads import Uploads
 from tests.conftest import TestAws
-from tests.hanging_proxy import HangingProxy, hanging_proxy
+from tests.hanging_proxy import HangingProxy, Holds, hanging_proxy
 from tests.integration.conftest import CACHED
 from tests.integration.test_faults import AUDIO
 from tests.misbehaving_server import MisbehavingServer
@@ -135,9 +137,9 @@ def calls(operation: str, table: str = "") -> Callable[[str, bytes], bool]:
     return lambda headers, body: f".{operation}" in headers and table.encode() in body
 
 
-SILENT = {
+SILENT: dict[str, tuple[Callable[[], Holds], int]] = {
     # What is silent, and the status that the caller gets all the same.
-    "limits": (lambda: calls("UpdateItem", transcribe.limit_store().table), 200),
+    "limits": (lambda: calls("UpdateItem", limit_store().table), 200),
     "catalog": (lambda: calls("Query", provider_store().table), 500),
     "heads": (lambda: calls("BatchGetItem", provider_store().table), 500),
     "credentials": (lambda: lambda headers, _: "TrentService." in headers, 502),
@@ -164,7 +166,7 @@ def test_an_upload_that_never_comes_costs_neither_the_record_nor_the_answer(
     uploads = Uploads(user, upload_store(), time.time())
     body = {"bytes": len(AUDIO), "filename": "a.wav", "mime_type": "audio/wav", "purpose": "user_data"}
     upload = uploads.create(body)["id"]
-    part = uploads.add_part(upload, [transcribe.transcription.Part("data", None, memoryview(AUDIO))])["id"]
+    part = uploads.add_part(upload, [Part("data", None, memoryview(AUDIO))])["id"]
     uploads.complete(upload, {"part_ids": [part]})
     proxy.holds = lambda headers, _: headers.startswith("GET ") and f"/uploads/{user}/" in headers
     status, headers, took = transcribed(user, ("file_id", upload), audio=b"")

@@ -10,8 +10,8 @@ import pytest
 
 PLAYGROUND = Path(__file__).parents[2] / "functions" / "site" / "playground"
 LIMIT_BYTES = 60_000
-NODE = shutil.which("node")
-needs_node = pytest.mark.skipif(NODE is None, reason="Node.js is not installed")
+NODE = shutil.which("node") or ""
+needs_node = pytest.mark.skipif(not NODE, reason="Node.js is not installed")
 
 
 @pytest.mark.node

@@ -209,7 +209,7 @@ def laughs(link: str) -> str:
     return "a: &a {x: 1}\n" + "".join(lines)
 
 
-HOSTILE = {
+HOSTILE: dict[str, tuple[str | bytes, str]] = {
     "billion laughs by aliases": (laughs("[{}]"), "more than 32769 values"),
     "billion laughs by merges": (laughs("{{<<: [{}]}}"), "more than 32769 values"),
     "an alias to itself": ("a: &a [*a]\n", "must be nested at most 32 levels deep"),

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from local.embedded_aws import HOST_OF_CONTAINERS
 from local.run import USERS
-from local.sam_local import HOST_OF_CONTAINERS, PORT
+from local.sam_local import PORT
 from server.template import Template
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"

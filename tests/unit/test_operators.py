@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import Conflict, GatewayError, InvalidRequest, NotFound
 from gateway.operators import ManifestRefused, Operator
-from gateway.providers import AccessPolicy, deployments_of
+from gateway.providers import AccessPolicy, Provider, deployments_of
 from gateway.settings import CatalogSettings
 from tests.fakes import FakeProviders
 
@@ -314,7 +314,7 @@ def test_two_changes_at_once_both_hold() -> None:
 def test_a_provider_that_is_changed_without_end_is_a_conflict() -> None:
     agent = Agent()
     agent.operator.upload_manifest(upload(service()))
-    agent.store.publish = lambda _: False  # type: ignore[method-assign]
+    agent.store.publish = lambda provider: False  # type: ignore[method-assign]
     assert isinstance(
         refused(agent.operator.change_provider, "home", {"public_url": "https://x.example"}), Conflict
     )
@@ -333,7 +333,7 @@ def test_a_change_that_was_interrupted_before_it_routed_is_completed_by_the_next
     agent.operator.upload_manifest(upload(service()))
     publish = agent.store.publish
 
-    def crash(_: Any) -> bool:
+    def crash(provider: Provider) -> bool:
         raise ConnectionError
 
     agent.store.publish = crash  # type: ignore[method-assign]
@@ -514,6 +514,11 @@ def test_a_looping_service_routes_once_it_has_a_key_of_its_own() -> None:
 def test_a_key_is_looked_up_once_however_many_services_share_it() -> None:
     agent = Agent()
     asked: list[str] = []
-    operator = replace(agent.operator, is_own_key=lambda key: bool(asked.append(key)))
+
+    def is_own_key(key: str) -> bool:
+        asked.append(key)
+        return False
+
+    operator = replace(agent.operator, is_own_key=is_own_key)
     operator.upload_manifest(upload(*(service(f"s{n}", api_key="sk-shared-0000000000") for n in range(50))))
     assert asked == ["sk-shared-0000000000"]

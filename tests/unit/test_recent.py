@@ -1,4 +1,5 @@
 import time
+from itertools import count
 from typing import Any
 
 from gateway.store.recent import Recent
@@ -6,7 +7,8 @@ from tests.fakes import FakeClock
 
 
 def recent(clock: FakeClock | None = None, **changes: Any) -> Recent[str]:
-    return Recent(len, **{"budget": 100, "clock": clock or FakeClock()} | changes)
+    options: dict[str, Any] = {"budget": 100, "clock": clock or FakeClock()} | changes
+    return Recent(len, **options)
 
 
 def kept(cache: Recent[str], key: str) -> bool:
@@ -14,11 +16,11 @@ def kept(cache: Recent[str], key: str) -> bool:
 
 
 def test_a_value_is_read_once_until_it_expires() -> None:
-    clock, reads = FakeClock(), []
+    clock, reads = FakeClock(), count()
     cache = recent(clock)
     for _ in range(3):
-        cache.get("a", lambda: str(reads.append("a") or "value"))
-    assert len(reads) == 1
+        cache.get("a", lambda: f"value {next(reads)}")
+    assert next(reads) == 1
     clock.seconds += 4
     assert not kept(cache, "a")
 

@@ -1,10 +1,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from gateway import routing
 from gateway.deployments import Deployment
 from gateway.health import Health
+from gateway.keys import Caller
 from tests.fakes import ALICE, deployment
 
 OWN, OTHER = deployment("own"), deployment("other", owner="bob")
@@ -14,14 +16,22 @@ PREFERS_OWN = replace(ALICE, preference="prefer_own")
 DRAWS, SLACK = 2000, 150
 
 
-def names(*deployments, caller=ALICE, health=None, now=0.0, verbose=False):  # type: ignore[no-untyped-def]
-    ordered = routing.order(deployments, caller, health or Health(), now, verbose=verbose)
-    return [each.provider for each in ordered]
+def ordered(
+    *deployments: Deployment,
+    caller: Caller = ALICE,
+    health: Health | None = None,
+    now: float = 0.0,
+    verbose: bool = False,
+) -> list[Deployment]:
+    return routing.order(deployments, caller, health or Health(), now, verbose=verbose)
 
 
-def owners(*deployments, caller=ALICE, health=None, now=0.0, verbose=False):  # type: ignore[no-untyped-def]
-    ordered = routing.order(deployments, caller, health or Health(), now, verbose=verbose)
-    return [each.owner for each in ordered]
+def names(*deployments: Deployment, **options: Any) -> list[str]:
+    return [each.provider for each in ordered(*deployments, **options)]
+
+
+def owners(*deployments: Deployment, **options: Any) -> list[str]:
+    return [each.owner for each in ordered(*deployments, **options)]
 
 
 def cooled(*deployments: Deployment, at: float = 0.0) -> Health:
@@ -32,9 +42,7 @@ def cooled(*deployments: Deployment, at: float = 0.0) -> Health:
     return health
 
 
-def services(
-    count: int, provider: str = "farm", owner: str = "mallory", **changes: object
-) -> list[Deployment]:
+def services(count: int, provider: str = "farm", owner: str = "mallory", **changes: Any) -> list[Deployment]:
     return [deployment(provider, owner=owner, service=f"s{n}", **changes) for n in range(count)]
 
 

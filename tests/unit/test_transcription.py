@@ -375,7 +375,7 @@ HERE = {"gateway_id": THIS}
     ],
 )
 def test_a_request_that_this_gateway_sent_is_refused_and_recorded_without_asking_anybody(
-    sent: dict[str, str],
+    sent: dict[str, Any],
 ) -> None:
     world = World(home=answer({"text": "hi"}), settings=HERE)
     error = world.fail([], **sent)
@@ -386,7 +386,7 @@ def test_a_request_that_this_gateway_sent_is_refused_and_recorded_without_asking
 
 
 @pytest.mark.parametrize("sent", [{"proxies": "1.1 nginx, 2 cdn.example (CloudFront)"}, {"via": OTHER}])
-def test_the_via_of_other_proxies_and_gateways_passes(sent: dict[str, str]) -> None:
+def test_the_via_of_other_proxies_and_gateways_passes(sent: dict[str, Any]) -> None:
     World(home=answer({"text": "hi"}), settings=HERE).run(form(MODEL), **sent)
 
 

@@ -60,8 +60,9 @@ def test_a_completed_upload_holds_a_file_that_opens_as_its_parts_in_the_callers_
         "status": "processed",
         "status_details": None,
     }
-    assert caller.uploads.open_file(file["id"]) == (b"abcdef", "audio/mpeg")
-    assert caller.uploads.open_file(upload_id) == (b"abcdef", "audio/mpeg")
+    for name in (file["id"], upload_id):
+        content, media_type = caller.uploads.open_file(name)
+        assert (bytes(content), media_type) == (b"abcdef", "audio/mpeg")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from typing import Any
 
 import av
 
+from gateway.audio import probe
+
 _PHRASE = 1.0  # seconds of tone and noise, so that variable bitrates vary
 
 
@@ -71,6 +73,13 @@ def film(container: str, seconds: float = 1.0) -> bytes:
     with av.open(buffer, "w", format=container) as output:
         _encode_video(output, _add_video(output, container), seconds)
     return buffer.getvalue()
+
+
+def measured(data: bytes, *, max_seconds: float = 14_400.0) -> float:
+    """What `probe` measures, in seconds, of a file whose length it must know."""
+    seconds = probe(data, max_seconds=max_seconds).seconds
+    assert seconds is not None
+    return seconds
 
 
 def decoded_seconds(data: bytes, format: str | None = None) -> float | None:

@@ -33,6 +33,7 @@ def test_a_unit_lasts_as_long_as_the_configuration_says(
     fields: list[tuple[int, int]], seconds: float
 ) -> None:
     units = read_audio_specific_config(config(*fields))
+    assert units is not None
     assert units.count(UNIT, [0, 100], [100, 100]) / units.rate == pytest.approx(2 * seconds)
 
 
@@ -54,5 +55,6 @@ def test_sbr_in_a_real_file_leaves_the_duration_as_it_is() -> None:
 
 def test_a_packet_too_long_for_one_unit_counts_as_several() -> None:
     units = read_audio_specific_config(config((2, 5), (8, 4), (1, 4), (0, 3)))
+    assert units is not None
     assert units.count(UNIT, [0], [1100]) == 1024
     assert units.count(UNIT, [0], [1536 * 3]) == 3 * 1024

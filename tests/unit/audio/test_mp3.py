@@ -1,17 +1,18 @@
 import struct
+from typing import Any
 
 import pytest
 
 from gateway.audio import probe
 
-from .recordings import decoded_seconds, record
+from .recordings import decoded_seconds, measured, record
 
 NO_TAGS = {"write_xing": "0", "id3v2_version": "0"}
 
 
 def mp3(rate: int = 44100, seconds: float = 3.2, bit_rate: int = 64000, channels: int = 1) -> bytes:
     """Bare frames without any tag."""
-    options = {"container_options": NO_TAGS, "bit_rate": bit_rate, "channels": channels}
+    options: dict[str, Any] = {"container_options": NO_TAGS, "bit_rate": bit_rate, "channels": channels}
     return record("mp3", "libmp3lame", rate=rate, seconds=seconds, **options)
 
 
@@ -65,7 +66,7 @@ def test_tags_and_junk_around_the_frames_do_not_count(before: bytes, after: byte
 
 def test_a_tag_between_two_joined_files_does_not_count() -> None:
     data = mp3()
-    assert probe(data + id3(bytes(999)) + data).seconds == pytest.approx(2 * probe(data).seconds)
+    assert probe(data + id3(bytes(999)) + data).seconds == pytest.approx(2 * measured(data))
 
 
 def test_junk_between_all_frames_hides_none() -> None:
@@ -78,7 +79,7 @@ def test_junk_between_all_frames_hides_none() -> None:
 
 def test_frames_of_different_rates_each_count_by_their_own() -> None:
     first, second = mp3(rate=44100), mp3(rate=24000)
-    assert probe(first + second).seconds == pytest.approx(probe(first).seconds + probe(second).seconds)
+    assert probe(first + second).seconds == pytest.approx(measured(first) + measured(second))
 
 
 @pytest.mark.parametrize("frames", [0, 1, 40_000_000])
@@ -96,7 +97,7 @@ def test_a_free_format_stream_is_walked_by_its_own_frame_length() -> None:
 
 def test_a_last_frame_that_is_cut_short_does_not_count() -> None:
     data = mp3()
-    assert probe(data[:-10]).seconds == pytest.approx(probe(data).seconds - 1152 / 44100)
+    assert probe(data[:-10]).seconds == pytest.approx(measured(data) - 1152 / 44100)
 
 
 def test_an_id3_tag_without_frames_is_nothing_we_know() -> None:

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given, settings
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 
 from gateway.audio import Audio, probe
 
-from .recordings import record
+from .recordings import measured, record
 
 MAGICS = [
     b"", b"ID3\4\0\0\0\0\0\0", b"RIFF\0\0\0\0WAVEfmt ", b"OggS\0\2", b"fLaC\x80\0\0\x22", b"\xff\xfb\x90\x00",
@@ -27,7 +28,7 @@ def test_any_bytes_give_an_answer_that_makes_sense(magic: bytes, rest: bytes) ->
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, lambda data: memoryview(b"xx" + data)[2:]])
-def test_any_kind_of_buffer_is_read(kind: Callable[[bytes], Buffer]) -> None:
+def test_any_kind_of_buffer_is_read(kind: Callable[[bytes], bytes | bytearray | memoryview]) -> None:
     data = record("flac", "flac", seconds=1)
     assert probe(kind(data)).seconds == pytest.approx(1.0)
 
@@ -46,7 +47,7 @@ def test_a_buffer_with_gaps_is_read() -> None:
 )  # fmt: skip
 def test_a_recording_longer_than_allowed_is_said_to_be_longer(container: str, codec: str, rate: int) -> None:
     data = record(container, codec, rate=rate)
-    assert probe(data, max_seconds=0.5).seconds > 0.5
+    assert measured(data, max_seconds=0.5) > 0.5
     assert probe(data, max_seconds=3.3).seconds == pytest.approx(3.2, abs=0.07)
 
 

@@ -139,5 +139,5 @@ def test_compressed_frames_are_audio_of_unknown_length() -> None:
 
 
 @pytest.mark.parametrize(("doc_type", "format"), [(b"webm", "webm"), (b"matroska", "webm"), (b"other", None)])
-def test_the_document_type_decides(doc_type: str, format: str) -> None:
+def test_the_document_type_decides(doc_type: bytes, format: str | None) -> None:
     assert probe(webm(track(), block(PACKET), doc_type=doc_type)).format == format
