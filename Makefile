@@ -7,7 +7,8 @@ INSTALL = bin/pip install --quiet --disable-pip-version-check --require-hashes
 export AWS_EC2_METADATA_DISABLED := true
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: run bench build test test-oldest fuzz soak test-lambda check openapi conformance lock clean
+.PHONY: run bench build sam-local test test-oldest coverage fuzz soak test-lambda check check-python check-template \
+	conformance lock clean
 
 # --- environments: each stamp says which lock file it was made from
 
@@ -57,6 +58,11 @@ test-oldest:
 	$(MAKE) VENV=.venv-oldest PYTHON="$$(./local/find-python.sh 3.11)" .venv-oldest/dev.stamp
 	.venv-oldest/bin/python -m pytest -n auto --dist loadfile -q tests/unit tests/integration
 
+# Which lines the unit and integration tests run. Processes that tests start, such as the local run, are not measured.
+coverage: $(VENV)/dev.stamp
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile -q --cov --cov-report=term --cov-report=html:.coverage-report \
+		tests/unit tests/integration
+
 # A minute of 16 clients and flapping providers; `make test` has ten seconds of it.
 soak: $(VENV)/dev.stamp
 	SOAK_SECONDS=60 $(VENV)/bin/python -m pytest tests/e2e/test_usage.py -k soak
@@ -69,10 +75,15 @@ test-lambda: $(VENV)/dev.stamp .venv-sam/stamp
 fuzz: $(VENV)/dev.stamp
 	AUDIO_MUTATIONS=$${AUDIO_MUTATIONS:-50000} $(VENV)/bin/python -m pytest tests/unit/audio/test_fuzz.py
 
-check: $(VENV)/dev.stamp .venv-sam/stamp .venv-checkov/stamp
+# What is checked without running the code; .pre-commit-config.yaml runs the two halves.
+check: check-python check-template
+
+check-python: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+check-template: .venv-sam/stamp .venv-checkov/stamp
 	$(SAM) validate --lint
 	.venv-sam/bin/cfn-lint template.yaml
 	.venv-checkov/bin/checkov --config-file .checkov.yaml
@@ -91,16 +102,13 @@ node_modules: package.json package-lock.json
 conformance: $(VENV)/dev.stamp node_modules
 	$(VENV)/bin/python -m pytest tests/e2e -m conformance --conformance
 
-# Writes openapi.yaml as the JSON that is served; a test fails when it was forgotten.
-openapi: $(VENV)/local.stamp
-	$(VENV)/bin/python -m local.openapi
-
 # Rewrites every lock file from its .in file (needs uv on PATH).
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-emit-find-links --quiet
 lock:
 	cd layers/shared && $(LOCK) requirements.in -o requirements.txt
 	cd requirements && for name in local dev sam checkov; do $(LOCK) $$name.in -o $$name.txt; done
+	cd functions/site && $(LOCK) build-requirements.in -o build-requirements.txt
 	cd requirements && $(LOCK) --unsafe-package setuptools pip.in -o pip.txt
 
 clean:
