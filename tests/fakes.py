@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway.deployments import Deployment, Model
+from gateway.deployments import Deployment, Listing, Model
 from gateway.keys import Caller
 from gateway.limits import Claim, Taken, Wait
 from gateway.provider_client import Answer, ProviderFailure
@@ -86,8 +86,11 @@ class FakeCatalog:
             if asked in (each.model.slug, each.model.served_id.lower()) and each.allows(user_id)
         ]
 
-    def listing(self, user_id: str) -> list[Deployment]:
-        return [each for each in self.found if each.allows(user_id)]
+    def listing(self, user_id: str) -> Listing:
+        return Listing([each for each in self.found if each.allows(user_id)])
+
+    def forget(self) -> None:
+        pass
 
 
 @dataclass

@@ -25,6 +25,7 @@ CACHED = (
     settings.catalog_settings,
     settings.transcribe_settings,
     settings.upload_settings,
+    settings.usage_settings,
 )
 
 

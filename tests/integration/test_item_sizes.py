@@ -141,7 +141,7 @@ def test_the_largest_manifests_are_stored_in_items_far_below_dynamodbs_limit(sha
     # What others read past is small.
     assert sizes["audience"] < 1000
     assert sizes["head"] < 300
-    listed = {each.model.slug for each in catalog_store().listing("alice")}
+    listed = {each.model.slug for each in catalog_store().listing("alice").deployments}
     slugs = {model.slug for each in manifest.validate(parsed).services for model in each.models}
     assert listed == slugs
     assert operator().delete("home")["deleted"]

@@ -13,7 +13,9 @@ import trustme
 
 from functions.authorizer import app as authorizer
 from functions.transcribe import app as transcribe
+from gateway import compose
 from gateway.keys import Caller, Limits
+from gateway.multipart import Part
 from gateway.operators import Operator
 from gateway.settings import CatalogSettings
 from gateway.store import aws
@@ -60,10 +62,10 @@ def proxy(embedded_aws: TestAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ha
         monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
         queue = f"{url}/{embedded_aws.template.reference('UsageRetryQueue').split('/', 3)[3]}"
         monkeypatch.setenv("USAGE_QUEUE_URL", queue)
-        for cached in (*CACHED, transcribe.gateway):
+        for cached in (*CACHED, compose.transcription):
             cached.cache_clear()
         yield running
-        transcribe.gateway.cache_clear()
+        compose.transcription.cache_clear()
         for cached in CACHED:
             cached.cache_clear()
 
@@ -97,7 +99,7 @@ def user(proxy: HangingProxy) -> Iterator[str]:
         )
         operator.upload_manifest({"parsed": parsed})
         yield name
-        transcribe.gateway().client.close()
+        compose.transcription().client.close()
 
 
 def transcribed(
@@ -137,7 +139,7 @@ def calls(operation: str, table: str = "") -> Callable[[str, bytes], bool]:
 
 SILENT = {
     # What is silent, and the status that the caller gets all the same.
-    "limits": (lambda: calls("UpdateItem", transcribe.limit_store().table), 200),
+    "limits": (lambda: calls("UpdateItem", compose.limits().table), 200),
     "catalog": (lambda: calls("Query", provider_store().table), 500),
     "heads": (lambda: calls("BatchGetItem", provider_store().table), 500),
     "credentials": (lambda: lambda headers, _: "TrentService." in headers, 502),
@@ -164,7 +166,7 @@ def test_an_upload_that_never_comes_costs_neither_the_record_nor_the_answer(
     uploads = Uploads(user, upload_store(), time.time())
     body = {"bytes": len(AUDIO), "filename": "a.wav", "mime_type": "audio/wav", "purpose": "user_data"}
     upload = uploads.create(body)["id"]
-    part = uploads.add_part(upload, [transcribe.transcription.Part("data", None, memoryview(AUDIO))])["id"]
+    part = uploads.add_part(upload, [Part("data", None, memoryview(AUDIO))])["id"]
     uploads.complete(upload, {"part_ids": [part]})
     proxy.holds = lambda headers, _: headers.startswith("GET ") and f"/uploads/{user}/" in headers
     status, headers, took = transcribed(user, ("file_id", upload), audio=b"")

@@ -99,6 +99,17 @@ class Deployment:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Deployments that a user may use, online or not; `is_cut` when there are more than were read."""
+
+    deployments: list[Deployment] = field(default_factory=list)
+    is_cut: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.deployments)
+
+
 def audiences(owner: str, access: str, allowed_users: Sequence[str]) -> list[str]:
     """Under whose listings a service appears: everyone, or the owner and the listed users."""
     if access == "authenticated":

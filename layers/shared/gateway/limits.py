@@ -3,10 +3,13 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from gateway.errors import RateLimited
 from gateway.keys import Caller
+
+if TYPE_CHECKING:
+    from gateway.store.ports import LimitStore
 
 MINUTE_SECONDS = 60.0
 DAY_SECONDS = 86_400
@@ -54,22 +57,6 @@ class Taken:
     lease: str | None = None
 
 
-class LimitStore(Protocol):
-    """Where limits are counted; `store.limits.LimitStore` is the real one.
-
-    It raises nothing: when it cannot count, a request passes without having been counted.
-    """
-
-    def take(self, claim: Claim, now: float) -> Taken: ...
-
-    # The two begin at once; calling what they return waits for the end.
-    def release(self, user_id: str, counter: str, lease: str) -> Wait: ...
-
-    def add_seconds(self, user_id: str, day: int, seconds: int) -> Wait: ...
-
-    def reserve_seconds(self, user_id: str, day: int, seconds: int, quota: int) -> bool: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """What is left of the request rate after this request; `reset_seconds` until all of it is back."""
@@ -100,7 +87,7 @@ class Admission:
 
 
 def admit(
-    caller: Caller, store: LimitStore, now: float, *, most_in_flight: int, lease_seconds: float
+    caller: Caller, store: "LimitStore", now: float, *, most_in_flight: int, lease_seconds: float
 ) -> Admission:
     """Count one transcription against the user's rate and give it a place in flight. Raises RateLimited.
 
@@ -121,7 +108,7 @@ def admit(
     return Admission(_allowance(limit, taken, now), taken.lease)
 
 
-def take_change(caller: Caller, store: LimitStore, now: float) -> Allowance | None:
+def take_change(caller: Caller, store: "LimitStore", now: float) -> Allowance | None:
     """Count one change by an operator (register, manifest, PATCH); None for a user without a limit. Raises
     RateLimited."""
     limit = caller.limits.changes_per_minute
@@ -165,7 +152,7 @@ class Reservation:
 
 
 def reserve_seconds(
-    caller: Caller, seconds: int | None, size: int, store: LimitStore, now: float
+    caller: Caller, seconds: int | None, size: int, store: "LimitStore", now: float
 ) -> Reservation | None:
     """Take the audio's seconds from the day's quota, or an estimate by its `size` in bytes when they are unknown;
     None for a user without a quota. Raises RateLimited with code quota_exceeded."""
@@ -192,7 +179,7 @@ def close(
     admission: Admission | None,
     reservation: Reservation | None,
     billed: int,
-    store: LimitStore,
+    store: "LimitStore",
 ) -> Wait:
     """Begin to give back a request's place, and what its reservation differs from the `billed` seconds. The call
     that is returned waits for the end of both."""

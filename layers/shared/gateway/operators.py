@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from gateway import manifest
 from gateway.deployments import provider_id
@@ -23,6 +23,9 @@ from gateway.providers import (
 from gateway.settings import CatalogSettings
 from gateway.usage import timestamp
 
+if TYPE_CHECKING:
+    from gateway.store.ports import CredentialStore, ProviderStore
+
 _TRIES = 5
 # They are stored twice in items of at most 400 KB.
 _MOST_PATCHED_USERS = 2000
@@ -36,35 +39,11 @@ TOO_MANY_PROVIDERS = (
 )
 
 
-class Providers(Protocol):
-    """Where providers are kept; `store.providers.ProviderStore` is the real one."""
-
-    def provider(self, owner: str, name: str) -> Provider | None: ...
-
-    def owned(self, owner: str) -> list[Provider]: ...
-
-    def beat(self, owner: str, name: str, now: float, *, create: bool = False) -> bool: ...
-
-    def save_meta(self, provider: Provider) -> bool: ...
-
-    def publish(self, provider: Provider) -> bool: ...
-
-    def delete(self, owner: str, name: str) -> bool: ...
-
-
 class TooManyProviders(InvalidRequest):
     """The owner has as many providers as one may have, and this would be a new one."""
 
     def __init__(self) -> None:
         super().__init__(f"{TOO_MANY_PROVIDERS[0].upper()}{TOO_MANY_PROVIDERS[1:]}.", param="name")
-
-
-class Vault(Protocol):
-    """What encrypts credentials, each for its place: owner, provider, service."""
-
-    def encrypt(self, credential: str, *place: str) -> bytes: ...
-
-    def holds(self, ciphertext: bytes, credential: str, *place: str) -> bool: ...
 
 
 class ManifestRefused(InvalidRequest):
@@ -90,8 +69,8 @@ class Operator:
     """
 
     user_id: str
-    store: Providers
-    vault: Vault
+    store: "ProviderStore"
+    vault: "CredentialStore"
     settings: CatalogSettings
     now: float
     is_own_key: Callable[[str], bool]

@@ -76,7 +76,6 @@ class TranscribeSettings:
     max_attempts: int
     max_audio_seconds: float
     require_measured_audio: bool
-    usage_retention_days: int
     provider_ca_bundle: str | None
     max_in_flight_per_user: int  # 0 is no limit
     gateway_id: str  # names this deployment in outgoing calls, so that a call that comes back is recognised
@@ -90,7 +89,6 @@ class TranscribeSettings:
             max_attempts=int(_number(env, "MAX_ATTEMPTS", 3, least=1)),
             max_audio_seconds=_number(env, "MAX_AUDIO_SECONDS", 14400, least=1),
             require_measured_audio=_flag(env, "REQUIRE_MEASURED_AUDIO"),
-            usage_retention_days=int(_number(env, "USAGE_RETENTION_DAYS", 400, least=1)),
             provider_ca_bundle=env.get("PROVIDER_CA_BUNDLE") or None,
             max_in_flight_per_user=int(_number(env, "MAX_IN_FLIGHT_PER_USER", 50)),
             gateway_id=env.get("GATEWAY_ID", "").strip().lower() or _process_id(),
@@ -121,6 +119,18 @@ class UploadSettings:
         return cls(part_bytes=int(_number(env, "SINGLE_REQUEST_BYTES", 4_400_000, least=1)))
 
 
+@dataclass(frozen=True, slots=True)
+class UsageSettings:
+    """How many days a usage record is kept."""
+
+    retention_days: int
+
+    @classmethod
+    def read(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """From USAGE_RETENTION_DAYS."""
+        return cls(retention_days=int(_number(env, "USAGE_RETENTION_DAYS", 400, least=1)))
+
+
 @cache
 def catalog_settings() -> CatalogSettings:
     """Read at first use, never at import."""
@@ -143,3 +153,9 @@ def upload_settings() -> UploadSettings:
 def site_settings() -> SiteSettings:
     """Read at first use, never at import."""
     return SiteSettings.read()
+
+
+@cache
+def usage_settings() -> UsageSettings:
+    """Read at first use, never at import."""
+    return UsageSettings.read()

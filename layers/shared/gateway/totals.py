@@ -7,24 +7,24 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Self
 
 from gateway.errors import InvalidRequest
+from gateway.usage import Record, timestamp
 
 GROUPS = ("day", "model", "provider")
 DEFAULT_DAYS = 30
 MOST_DAYS = 366
 FIRST_DAY = date.min + timedelta(days=DEFAULT_DAYS - 1)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-# What stands where a failed request has no model or provider.
-NONE = "-"
 
 
 @dataclass(frozen=True, slots=True)
 class Increment:
-    """What one request adds to one row: `view` is `user#<id>` or `operator#<id>`, `seconds` are billed ones."""
+    """What one request adds to one row of a user's totals, seen as a caller or as an operator; `seconds` are billed."""
 
-    view: str
+    user_id: str
+    as_operator: bool
     day: str
-    model: str
-    provider: str
+    model: str | None
+    provider: str | None
     failed: int
     seconds: int
 
@@ -41,21 +41,20 @@ class Total:
     seconds: int
 
 
-def increments(record: Mapping[str, Any]) -> list[Increment]:
+def increments(record: Record) -> list[Increment]:
     """The rows a usage record counts in: the caller's own, and that of every operator whose provider was tried.
 
     A provider that was tried in vain counts a failed request for its operator, though the caller may have got a
     transcript from the next. A model that nobody serves is not counted by name: callers can make up any.
     """
-    day, served = record["time"][:10], record.get("provider")
-    failed = int(record["status"] != "succeeded")
-    tried = dict.fromkeys(attempt["provider"] for attempt in record.get("attempts") or ())
-    model = (record.get("model") if tried else None) or NONE
-    seconds = int(record["billed_seconds"])
-    found = [Increment(f"user#{record['user_id']}", day, model, served or NONE, failed, seconds)]
+    day, served, seconds = timestamp(record.started_at)[:10], record.provider, record.billed_seconds
+    tried = dict.fromkeys(attempt.provider for attempt in record.attempts)
+    model = record.model if tried else None
+    failed = int(record.status != "succeeded")
+    found = [Increment(record.user_id, False, day, model, served, failed, seconds)]
     for provider in tried:
-        owner, missed = provider.partition("/")[0], int(provider != served)
-        found.append(Increment(f"operator#{owner}", day, model, provider, missed, 0 if missed else seconds))
+        owner, missed = provider.partition("/")[0], provider != served
+        found.append(Increment(owner, True, day, model, provider, int(missed), 0 if missed else seconds))
     return found
 
 
@@ -85,10 +84,6 @@ class Question:
         if role not in (None, "operator"):
             raise InvalidRequest("'role' must be 'operator', or left out.", param="role")
         return cls(start.isoformat(), end.isoformat(), group_by, role == "operator")
-
-    def view_of(self, user_id: str) -> str:
-        """Whose rows answer it."""
-        return f"{'operator' if self.as_operator else 'user'}#{user_id}"
 
 
 def answer(totals: Iterable[Total], group_by: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from gateway import answers, deadline, limits, routing, transcription_request
 from gateway.catalog import callable_models, pool_of
@@ -14,7 +14,7 @@ from gateway.errors import GatewayError, InternalError, LoopDetected, NoProvider
 from gateway.failover import Decrypt, Failover, Outcome
 from gateway.health import Health
 from gateway.keys import Caller
-from gateway.limits import Admission, LimitStore, Reservation
+from gateway.limits import Admission, Reservation
 from gateway.multipart import Part
 from gateway.provider_client import ProviderClient
 from gateway.settings import TranscribeSettings
@@ -28,6 +28,9 @@ from gateway.transcription_request import (
 )
 from gateway.usage import Duration, Record, settle
 
+if TYPE_CHECKING:
+    from gateway.store.ports import CatalogStore, LimitStore
+
 # Lambda carries 6,291,556 bytes of response JSON, in which every quote and backslash is escaped.
 MOST_REPLY_BYTES = int(5.5 * 1024 * 1024)
 _MOST_CARRIED_BYTES = 6_280_000
@@ -36,14 +39,6 @@ DOWNGRADED = "x-downgraded-response-format"
 MAX_GATEWAYS = 8
 _GATEWAY_ID = r"(?<![0-9a-f-])[0-9a-f-]{16,64}(?![0-9a-f-])"
 _LEASE_SLACK_SECONDS = 5.0
-
-
-class Catalog(Protocol):
-    """Where deployments are looked up; `store.catalog.CatalogStore` is the real one."""
-
-    def deployments(self, model: str, user_id: str) -> list[Deployment]: ...
-
-    def listing(self, user_id: str) -> list[Deployment]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +93,15 @@ class Gateway:
     """What a transcription works with; one per warm process."""
 
     settings: TranscribeSettings
-    catalog: Catalog
+    catalog: "CatalogStore"
     client: ProviderClient
     open_upload: Callable[[Caller], OpenUpload]
     decrypt: Decrypt
-    limits: LimitStore
+    limits: "LimitStore"
     # Takes a finished record and returns when it is kept somewhere.
     save: Callable[[Record], None]
+    # Called after it and raising nothing: metrics must not cost a recorded answer.
+    report: Callable[[Record], None] = lambda _: None
     health: Health = field(default_factory=Health)
     now: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic
@@ -120,6 +117,7 @@ def run(call: Call, read_form: Callable[[], Sequence[Part]], gateway: Gateway) -
             call.caller, steps.admission, steps.reservation, record.billed_seconds, gateway.limits
         )
         gateway.save(record)
+        gateway.report(record)
         given_back()
     headers = steps.admission.headers() if steps.admission else {}
     if steps.reply:
@@ -279,7 +277,7 @@ def _serialise(body: dict[str, Any], tried: int) -> str:
 
 
 def _no_provider(call: Call, gateway: Gateway) -> NoProvider:
-    listed = _usable(gateway.catalog.listing(call.caller.user_id), call, gateway)
+    listed = _usable(gateway.catalog.listing(call.caller.user_id).deployments, call, gateway)
     models = callable_models(listed)[:5]
     online = f"Online now: {', '.join(models)}." if models else "No model is online for this key now."
     return NoProvider(f"No online STT provider serves this model for this key. {online}", param="model")

@@ -5,11 +5,14 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from gateway.errors import Conflict, FileTooLarge, InvalidRequest, NotFound, RateLimited
 from gateway.media import MOST_AUDIO_BYTES
 from gateway.multipart import Part
+
+if TYPE_CHECKING:
+    from gateway.store.ports import UploadStore
 
 PENDING, COMPLETED, CANCELLED, EXPIRED = "pending", "completed", "cancelled", "expired"
 # The SDKs' FilePurpose. Any of them will do: what is uploaded here is only ever transcribed.
@@ -64,36 +67,12 @@ class Upload:
         return EXPIRED if self.status != CANCELLED and now >= self.expires_at else self.status
 
 
-class UploadStore(Protocol):
-    """Where uploads are kept; `store.uploads.UploadStore` is the real one. Every change is atomic."""
-
-    def upload(self, user_id: str, upload_id: str) -> Upload | None: ...
-
-    # Returns None when it was kept, else the epoch second at which the first of `most` open ones expires.
-    def open(self, upload: Upload, most: int, now: float) -> int | None: ...
-
-    def write_part(self, upload: Upload, part_id: str, content: memoryview) -> None: ...
-
-    # These three change an upload that is pending and as it was read, or return False.
-    def note_part(self, upload: Upload, part_id: str, part: StoredPart, most: int) -> bool: ...
-
-    def complete(self, upload: Upload, part_ids: Sequence[str], md5: str | None, now: int) -> bool: ...
-
-    def cancel(self, upload: Upload) -> bool: ...
-
-    # Deletes the parts' bytes.
-    def erase(self, upload: Upload) -> None: ...
-
-    # The parts' bytes, in the order given, in one buffer.
-    def read(self, upload: Upload, part_ids: Sequence[str]) -> bytearray: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Uploads:
     """One user's uploads at `now` (epoch seconds). `part_bytes` is the most that one part may have here."""
 
     user_id: str
-    store: UploadStore
+    store: "UploadStore"
     now: float
     part_bytes: int = MOST_AUDIO_BYTES
 

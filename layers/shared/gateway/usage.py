@@ -1,13 +1,10 @@
 """What is metered: one record for every transcription request, and the seconds that are billed."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 MEASURED, REPORTED, UNKNOWN = "measured", "provider", "unknown"
-DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,45 +76,13 @@ class Record:
         """The whole seconds of a successful response, else 0."""
         return 0 if self.error_type or self.http_status != 200 else self.duration.billed or 0
 
-    def to_item(self, retention_days: int) -> dict[str, Any]:
-        """As it is stored; `expires_at` (epoch seconds) is when the table may forget it."""
-        return {
-            "request_id": self.request_id,
-            "api_gateway_request_id": self.api_gateway_request_id,
-            "client_request_id": self.client_request_id,
-            "user_id": self.user_id,
-            "key_id": self.key_id,
-            "time": timestamp(self.started_at),
-            "model": self.model,
-            "provider": self.provider,
-            "service": self.service,
-            "format": self.format,
-            "bytes": self.bytes,
-            "seconds": self.duration.seconds,
-            "seconds_source": self.duration.source,
-            "provider_seconds": self.duration.provider_seconds,
-            "billed_seconds": self.billed_seconds,
-            "requested_format": self.requested_format,
-            "returned_format": self.returned_format,
-            "language": self.language,
-            "status": "failed" if self.error_type else "succeeded",
-            "http_status": self.http_status,
-            "error_type": self.error_type,
-            "attempts": [
-                {"provider": each.provider, "outcome": each.outcome, "milliseconds": each.milliseconds}
-                for each in self.attempts
-            ],
-            "latency_ms": self.latency_ms,
-            "expires_at": int(self.started_at) + retention_days * DAY_SECONDS,
-        }
+    @property
+    def status(self) -> str:
+        """Whether the caller got a transcript."""
+        return "failed" if self.error_type else "succeeded"
 
 
 def timestamp(epoch_seconds: float) -> str:
     """RFC 3339 in UTC with milliseconds, which sorts as text."""
     moment = datetime.fromtimestamp(epoch_seconds, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-
-
-def item_key(item: Mapping[str, Any]) -> tuple[str, str]:
-    """Partition and sort key of a record: by user, in order of time, once per request id."""
-    return f"user#{item['user_id']}", f"{item['time']}#{item['request_id']}"

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from threading import Lock
 from typing import Any, NamedTuple
@@ -107,13 +108,31 @@ def is_throttled(error: Exception) -> bool:
     )
 
 
-def is_condition_failure(error: Exception) -> bool:
-    """Whether a single write was refused by its own condition."""
-    return error_code(error) == "ConditionalCheckFailedException"
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a conditional write: whether its condition `held`, and the attributes that the call asked for,
+    of the item as it was written or, when the condition did not hold, as it stands."""
+
+    held: bool
+    attributes: dict[str, Any]
+
+    def __bool__(self) -> bool:
+        return self.held
 
 
-def item_of(error: Exception) -> Mapping[str, Any]:
-    """The typed item that a condition did not hold for, where the call asked for it; empty when there is none."""
+def conditionally(operation: str, **arguments: Any) -> Written:
+    """Call `put_item`, `update_item` or `delete_item` with a condition. Raises a StoreError, but not for a condition
+    that does not hold."""
+    try:
+        reply = getattr(client("dynamodb"), operation)(**arguments)
+    except StoreError as error:
+        if error_code(error) != "ConditionalCheckFailedException":
+            raise
+        return Written(False, decode(_item_of(error)))
+    return Written(True, decode(reply.get("Attributes", {})))
+
+
+def _item_of(error: Exception) -> Mapping[str, Any]:
     found: Mapping[str, Any] = error.response.get("Item", {}) if isinstance(error, ClientError) else {}  # type: ignore[assignment]
     return found
 
@@ -124,6 +143,11 @@ def cancelled_by_condition(error: Exception) -> bool:
         return False
     reasons = error.response.get("CancellationReasons", [])
     return any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons)
+
+
+def key(pk: str, sk: str) -> dict[str, dict[str, str]]:
+    """An item's key as DynamoDB wants it."""
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
 def encode(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,15 +227,13 @@ def query(
 
 def get(table: str, pk: str, sk: str, *, consistent: bool = False) -> dict[str, Any] | None:
     """One item, or None."""
-    reply = client("dynamodb").get_item(
-        TableName=table, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=consistent
-    )
+    reply = client("dynamodb").get_item(TableName=table, Key=key(pk, sk), ConsistentRead=consistent)
     return decode(reply["Item"]) if "Item" in reply else None
 
 
-def put(table: str, item: Mapping[str, Any], **conditions: Any) -> None:
+def put(table: str, item: Mapping[str, Any]) -> None:
     """Write one item whole."""
-    client("dynamodb").put_item(TableName=table, Item=encode(item), **conditions)
+    client("dynamodb").put_item(TableName=table, Item=encode(item))
 
 
 class LeftUndoneError(BotoCoreError):
@@ -244,7 +266,7 @@ def batch_get(
     table: str, keys: Iterable[tuple[str, str]], *, consistent: bool = False
 ) -> list[dict[str, Any]]:
     """Items by key, a hundred a call (BatchGetItem's limit); what is missing is left out."""
-    wanted = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in keys]
+    wanted = [key(*each) for each in keys]
     found: list[dict[str, Any]] = []
     pause = Pause()
     while wanted:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import cache
 
 from gateway import routing
-from gateway.deployments import Deployment, slug_of
+from gateway.deployments import Deployment, Listing, slug_of
 from gateway.store import aws
-from gateway.store.listings import Listing, Listings
+from gateway.store.listings import Listings
 from gateway.store.recent import Recent
 from gateway.store.rows import Row, deployment_of
 
@@ -53,12 +53,8 @@ class CatalogStore:
             (slug, user_id), lambda: self._read(user_id, f"model#{slug}", MOST_CANDIDATES)
         )
 
-    def listing(self, user_id: str) -> list[Deployment]:
+    def listing(self, user_id: str) -> Listing:
         """The deployments that the user may use, online or not, as far as listings reach."""
-        return self.whole_listing(user_id).deployments
-
-    def whole_listing(self, user_id: str) -> Listing:
-        """The same, and whether there are more."""
         return self._listings.listing(user_id)
 
     def _read(self, user_id: str, partition: str, most: int | None) -> list[Deployment]:

@@ -57,15 +57,14 @@ class LimitStore:
                 return Taken("rate", due)
             if lease and len(held) >= claim.places:
                 self._release(claim.user_id, claim.counter, set(held) - set(live))
-            changed, known = self._add(claim, lease, now, ahead=due > now)
-            if changed:
+            added = self._add(claim, lease, now, ahead=due > now)
+            known = added.attributes
+            if added:
                 return Taken(None, known.get("due"), lease)
         return Taken("busy")
 
-    def _add(
-        self, claim: Claim, lease: str | None, now: float, *, ahead: bool
-    ) -> tuple[bool, Mapping[str, Any]]:
-        """Whether the update was made, and the item after it, or as it stands when a condition did not hold.
+    def _add(self, claim: Claim, lease: str | None, now: float, *, ahead: bool) -> aws.Written:
+        """The one update of a claim.
 
         An UpdateExpression has no maximum, so a timestamp ahead of now and one behind are two updates. Neither
         depends on a value that was read, so requests at once cannot be in each other's way.
@@ -104,7 +103,7 @@ class LimitStore:
         condition = "attribute_not_exists(seconds) OR seconds <= :most"
         try:
             with deadline.within(deadline.left() * _SHARE):
-                return self._update(user_id, f"day#{day}", _ADD_SECONDS, condition, aws.encode(values))[0]
+                return self._update(user_id, f"day#{day}", _ADD_SECONDS, condition, aws.encode(values)).held
         except aws.StoreError as error:
             logger.warning("a quota was not checked", extra={"reason": type(error).__name__})
             return not aws.is_throttled(error)
@@ -132,26 +131,17 @@ class LimitStore:
 
     def _update(
         self, user_id: str, sk: str, expression: str, condition: str, values: Mapping[str, Any]
-    ) -> tuple[bool, Mapping[str, Any]]:
-        """Whether the condition held, and the attributes that were changed, else the item as it is."""
-        try:
-            reply = aws.client("dynamodb").update_item(
-                TableName=self.table,
-                Key={"pk": {"S": f"user#{user_id}"}, "sk": {"S": sk}},
-                UpdateExpression=expression,
-                ReturnValues="UPDATED_NEW",
-                ExpressionAttributeValues=values,
-                **(
-                    {"ConditionExpression": condition, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
-                    if condition
-                    else {}
-                ),
-            )
-        except aws.StoreError as error:
-            if not aws.is_condition_failure(error):
-                raise
-            return False, aws.decode(aws.item_of(error))
-        return True, aws.decode(reply.get("Attributes", {}))
+    ) -> aws.Written:
+        conditional = {"ConditionExpression": condition, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+        return aws.conditionally(
+            "update_item",
+            TableName=self.table,
+            Key=aws.key(f"user#{user_id}", sk),
+            UpdateExpression=expression,
+            ReturnValues="UPDATED_NEW",
+            ExpressionAttributeValues=values,
+            **(conditional if condition else {}),
+        )
 
 
 _ADD_SECONDS = "ADD seconds :seconds SET expires_at = :expires"

@@ -1,10 +1,10 @@
 """Listings: what everyone, or one user, can see; bounded, and cut fairly where there is more."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 
-from gateway.deployments import EVERYONE, Deployment
+from gateway.deployments import EVERYONE, Deployment, Listing
 from gateway.shares import share_out
 from gateway.store import aws
 from gateway.store.recent import Recent
@@ -20,17 +20,6 @@ MAX_DEPLOYMENTS = 2_000
 
 Key = tuple[str, str]
 Heads = Callable[[Iterable[Key], bool], dict[Key, Row]]
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Deployments that a user may use, online or not; `is_cut` when there are more than were read."""
-
-    deployments: list[Deployment] = field(default_factory=list)
-    is_cut: bool = False
-
-    def __bool__(self) -> bool:
-        return bool(self.deployments)
 
 
 class Listings:

@@ -71,19 +71,15 @@ class ProviderStore:
     def beat(self, owner: str, name: str, now: float, *, create: bool = False) -> bool:
         """Note that the provider was alive at `now`: one small write. False when it is unknown and not created, which
         is not done for an owner who has MAX_PROVIDERS."""
-        try:
-            aws.client("dynamodb").update_item(
-                TableName=self.table,
-                Key=_key(f"owner#{owner}", f"head#{name}"),
-                UpdateExpression="SET last_seen_at = :now",
-                ExpressionAttributeValues=aws.encode({":now": int(now)}),
-                ConditionExpression="attribute_exists(pk)",
-            )
-        except aws.StoreError as error:
-            if not aws.is_condition_failure(error):
-                raise
-            return create and self._create(owner, name, now)
-        return True
+        beaten = aws.conditionally(
+            "update_item",
+            TableName=self.table,
+            Key=aws.key(f"owner#{owner}", f"head#{name}"),
+            UpdateExpression="SET last_seen_at = :now",
+            ExpressionAttributeValues=aws.encode({":now": int(now)}),
+            ConditionExpression="attribute_exists(pk)",
+        )
+        return beaten.held or (create and self._create(owner, name, now))
 
     def _create(self, owner: str, name: str, now: float) -> bool:
         """Make a provider known; False when its owner has as many as one may have."""
@@ -107,7 +103,7 @@ class ProviderStore:
         """False when somebody else created one since so many creations were counted."""
         count = {
             "TableName": self.table,
-            "Key": _key(f"owner#{owner}", "roster"),
+            "Key": aws.key(f"owner#{owner}", "roster"),
             "UpdateExpression": "SET creations = :next",
             "ConditionExpression": "creations = :read" if creations else "attribute_not_exists(pk)",
             "ExpressionAttributeValues": aws.encode(
@@ -145,13 +141,7 @@ class ProviderStore:
                 "ConditionExpression": "revision = :read",
                 "ExpressionAttributeValues": aws.encode({":read": provider.revision}),
             }
-        try:
-            aws.put(self.table, item, **condition)
-        except aws.StoreError as error:
-            if not aws.is_condition_failure(error):
-                raise
-            return False
-        return True
+        return aws.conditionally("put_item", TableName=self.table, Item=aws.encode(item), **condition).held
 
     def publish(self, provider: Provider) -> bool:
         """Make `provider`'s document, policies and public URL route. False, with nothing changed for readers,
@@ -168,29 +158,30 @@ class ProviderStore:
         values = {":new": version}
         if provider.version:
             values[":previous"] = provider.version
-        try:
-            aws.client("dynamodb").update_item(
-                TableName=self.table,
-                Key=_key(f"owner#{provider.owner}", f"head#{provider.name}"),
-                UpdateExpression="SET version = :new",
-                ConditionExpression=condition,
-                ExpressionAttributeValues=aws.encode(values),
-            )
-        except aws.StoreError as error:
-            if not aws.is_condition_failure(error):
-                raise
-            self._sweep(provider.owner, provider.name, lambda each: each == version)
-            return False
-        self._sweep(provider.owner, provider.name, lambda each: each < version)
-        return True
+        flipped = aws.conditionally(
+            "update_item",
+            TableName=self.table,
+            Key=aws.key(f"owner#{provider.owner}", f"head#{provider.name}"),
+            UpdateExpression="SET version = :new",
+            ConditionExpression=condition,
+            ExpressionAttributeValues=aws.encode(values),
+        ).held
+        self._sweep(
+            provider.owner,
+            provider.name,
+            lambda each: each < version if flipped else each == version,
+        )
+        return flipped
 
     def delete(self, owner: str, name: str) -> bool:
         """Remove a provider, its deployments and credentials. The head goes first: from then on nothing routes."""
         reply = aws.client("dynamodb").delete_item(
-            TableName=self.table, Key=_key(f"owner#{owner}", f"head#{name}"), ReturnValues="ALL_OLD"
+            TableName=self.table, Key=aws.key(f"owner#{owner}", f"head#{name}"), ReturnValues="ALL_OLD"
         )
         self._sweep(owner, name, lambda _: True)
-        aws.client("dynamodb").delete_item(TableName=self.table, Key=_key(f"owner#{owner}", f"meta#{name}"))
+        aws.client("dynamodb").delete_item(
+            TableName=self.table, Key=aws.key(f"owner#{owner}", f"meta#{name}")
+        )
         return "Attributes" in reply
 
     def _sweep(self, owner: str, name: str, is_stale: Callable[[str], bool]) -> None:
@@ -208,7 +199,7 @@ class ProviderStore:
         self._write([{"PutRequest": {"Item": aws.encode(row)}} for row in rows])
 
     def _delete(self, keys: Iterable[tuple[str, str]]) -> None:
-        self._write([{"DeleteRequest": {"Key": _key(*key)}} for key in keys])
+        self._write([{"DeleteRequest": {"Key": aws.key(*key)}} for key in keys])
 
     def _write(self, requests: list[dict[str, Any]]) -> None:
         """BatchWriteItem, 25 a call."""
@@ -219,10 +210,6 @@ class ProviderStore:
             unprocessed = reply.get("UnprocessedItems", {}).get(self.table, [])
             pause.after(unprocessed)
             requests += unprocessed
-
-
-def _key(pk: str, sk: str) -> dict[str, dict[str, str]]:
-    return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
 def _keys_of(deployments: list[Deployment], layout: int) -> list[tuple[str, str]]:

@@ -8,16 +8,19 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from gateway import usage
+from gateway.observability import logger
 from gateway.store import aws
-from gateway.totals import NONE, Increment, Question, Total, increments
+from gateway.store.usage import key_of, record_of
+from gateway.totals import Increment, Question, Total, increments
 
 # A stream repeats for at most a day; the rest is for a batch that is retried late.
 _COUNTED_SECONDS = 3 * 86_400
+# What stands in a key where a failed request has no model or provider.
+_NONE = "-"
 
 
 class TotalsStore:
@@ -26,21 +29,30 @@ class TotalsStore:
     def __init__(self, table: str) -> None:
         self.table = table
 
-    def count(self, record: Mapping[str, Any]) -> bool:
-        """Add a usage record to all its totals in one transaction; False when it was counted before.
+    def count_batch(self, batch: Sequence[Mapping[str, Any]]) -> str | None:
+        """Count the records of a batch of the usage table's stream, in order; the sequence number of the first that
+        cannot be counted now, None when all were. What the table forgets is no usage."""
+        for change in batch:
+            if change["eventName"] != "INSERT":
+                continue
+            try:
+                self.count(aws.decode(change["dynamodb"]["NewImage"]))
+            except aws.StoreError as error:
+                logger.warning("usage record is counted later", extra={"reason": type(error).__name__})
+                return str(change["dynamodb"]["SequenceNumber"])
+        return None
+
+    def count(self, item: Mapping[str, Any]) -> bool:
+        """Add a stored usage record to all its totals in one transaction; False when it was counted before.
         Raises a StoreError, with nothing counted."""
-        pk, sk = usage.item_key(record)
-        marker = {
-            "pk": f"counted#{pk}",
-            "sk": sk,
-            "expires_at": int(time.time()) + _COUNTED_SECONDS,
-        }
+        pk, sk = key_of(item)
+        marker = {"pk": f"counted#{pk}", "sk": sk, "expires_at": int(time.time()) + _COUNTED_SECONDS}
         put = {
             "TableName": self.table,
             "Item": aws.encode(marker),
             "ConditionExpression": "attribute_not_exists(pk)",
         }
-        updates = [{"Update": self._update(each)} for each in increments(record)]
+        updates = [{"Update": self._update(each)} for each in increments(record_of(item))]
         try:
             aws.client("dynamodb").transact_write_items(TransactItems=[{"Put": put}, *updates])
         except aws.StoreError as error:
@@ -53,15 +65,15 @@ class TotalsStore:
         """The rows of the days asked for."""
         # "~" sorts after every character that can follow a day.
         between = (question.start, f"{question.end}~")
-        return [_total(item) for item in aws.query(self.table, question.view_of(user_id), between=between)]
+        partition = _partition(user_id, as_operator=question.as_operator)
+        return [_total(item) for item in aws.query(self.table, partition, between=between)]
 
     def _update(self, increment: Increment) -> dict[str, Any]:
+        model, provider = increment.model or _NONE, increment.provider or _NONE
+        partition = _partition(increment.user_id, as_operator=increment.as_operator)
         return {
             "TableName": self.table,
-            "Key": {
-                "pk": {"S": increment.view},
-                "sk": {"S": f"{increment.day}#{increment.model}#{increment.provider}"},
-            },
+            "Key": aws.key(partition, f"{increment.day}#{model}#{provider}"),
             "UpdateExpression": "ADD requests :one, failed :failed, seconds :seconds "
             "SET #day = :day, #model = :model, #provider = :provider",
             "ExpressionAttributeNames": {"#day": "day", "#model": "model", "#provider": "provider"},
@@ -71,16 +83,20 @@ class TotalsStore:
                     ":failed": increment.failed,
                     ":seconds": increment.seconds,
                     ":day": increment.day,
-                    ":model": increment.model,
-                    ":provider": increment.provider,
+                    ":model": model,
+                    ":provider": provider,
                 }
             ),
         }
 
 
+def _partition(user_id: str, *, as_operator: bool) -> str:
+    return f"{'operator' if as_operator else 'user'}#{user_id}"
+
+
 def _total(item: Mapping[str, Any]) -> Total:
     def name(field: str) -> str | None:
-        return None if item[field] == NONE else str(item[field])
+        return None if item[field] == _NONE else str(item[field])
 
     return Total(
         item["day"], name("model"), name("provider"), item["requests"], item["failed"], item["seconds"]

@@ -186,19 +186,14 @@ class UploadStore:
         values: Mapping[str, Any],
     ) -> bool:
         given = {"ConditionExpression": condition, "ExpressionAttributeNames": names}
-        try:
-            aws.client("dynamodb").update_item(
-                TableName=self.table,
-                Key=key,
-                UpdateExpression=update,
-                ExpressionAttributeValues=values,
-                **{name: value for name, value in given.items() if value is not None},
-            )
-        except aws.StoreError as error:
-            if aws.error_code(error) != "ConditionalCheckFailedException":
-                raise
-            return False
-        return True
+        return aws.conditionally(
+            "update_item",
+            TableName=self.table,
+            Key=key,
+            UpdateExpression=update,
+            ExpressionAttributeValues=values,
+            **{name: value for name, value in given.items() if value is not None},
+        ).held
 
 
 def _fill(place: memoryview, body: Any) -> None:
@@ -225,7 +220,7 @@ def _entry(upload: Upload) -> str:
 
 
 def _table_key(user_id: str, sk: str) -> dict[str, dict[str, str]]:
-    return {"pk": {"S": f"user#{user_id}"}, "sk": {"S": sk}}
+    return aws.key(f"user#{user_id}", sk)
 
 
 def _item(upload: Upload) -> dict[str, Any]:
