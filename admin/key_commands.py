@@ -8,8 +8,9 @@ import typer
 
 from admin.stack import AsJson, Stack, key_store, refusals_in_words
 from admin.terminal import fail, show_json, show_table, time_of
-from gateway import keys, manifest
-from gateway.keys import KeyRecord
+from gateway import manifest
+from gateway.accounts import keys
+from gateway.accounts.keys import KeyRecord
 
 app = typer.Typer(name="keys", help="Users' API keys.", no_args_is_help=True, rich_markup_mode=None)
 

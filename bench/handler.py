@@ -28,16 +28,18 @@ import pybase64
 
 from bench.provider_client import ANSWER, milliseconds, start_sink
 from functions.transcribe import app
-from gateway import answers, audio, compose, http, multipart, transcription
-from gateway.deployments import Deployment, Model
-from gateway.observability import metrics, report
-from gateway.provider_client import ProviderClient
+from gateway import audio, compose, http, multipart
+from gateway.observability import metrics
+from gateway.providers.deployments import Deployment, Model
 from gateway.settings import TranscribeSettings
-from gateway.store.catalog import CatalogStore
-from gateway.store.limits import LimitStore
-from gateway.store.usage import item_of
-from gateway.transcription import Gateway
-from gateway.usage import Record
+from gateway.store.dynamodb.catalog import CatalogStore
+from gateway.store.dynamodb.limits import LimitStore
+from gateway.store.dynamodb.usage import item_of
+from gateway.transcription import failover, service
+from gateway.transcription.service import Gateway
+from gateway.upstream.client import ProviderClient
+from gateway.usage.metrics import report
+from gateway.usage.record import Record
 
 EVENT = Path(__file__).parent.parent / "events" / "transcribe.json"
 SIZES = {"100 KB": 100_000, "1 MB": 1_000_000, "4 MB": 4_000_000, "25 MB": 25_000_000}
@@ -151,8 +153,8 @@ def watch_phases(stopwatch: Stopwatch) -> None:
     stopwatch.watch(audio, "probe", "probe")
     stopwatch.watch(CatalogStore, "deployments", "lookup")
     stopwatch.watch(ProviderClient, "transcribe", "provider")
-    stopwatch.watch(answers, "read", "read")
-    stopwatch.watch(transcription, "_render", "render")
+    stopwatch.watch(failover, "read_transcript", "read")
+    stopwatch.watch(service, "_render", "render")
     stopwatch.watch(sys.modules[__name__], "item_of", "record")
 
 

@@ -20,7 +20,7 @@ import requests
 import trustme
 from requests_toolbelt import MultipartEncoder
 
-from gateway.provider_client import ProviderClient, ProviderFailure
+from gateway.upstream.client import ProviderClient, ProviderFailure
 
 SIZES = {"100 KB": 100_000, "4 MB": 4_000_000, "25 MB": 25_000_000}
 FIELDS = [("model", "whisper-1"), ("language", "en"), ("response_format", "json")]

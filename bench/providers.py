@@ -11,10 +11,10 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from gateway.deployments import Deployment, Model
-from gateway.store.listings import HEAD_WEIGHT, MAX_WEIGHT_READ
-from gateway.store.recent import SECONDS
-from gateway.store.rows import Row, listing_of, rows_of
+from gateway.providers.deployments import Deployment, Model
+from gateway.store.dynamodb.listings import HEAD_WEIGHT, MAX_WEIGHT_READ
+from gateway.store.dynamodb.recent import SECONDS
+from gateway.store.dynamodb.rows import Row, listing_of, rows_of
 
 WRITE_USD_PER_MILLION = 0.625
 READ_USD_PER_MILLION = 0.125

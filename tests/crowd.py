@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from gateway.deployments import Deployment, Model
-from gateway.store.providers import ProviderStore
-from gateway.store.rows import Row, listing_of, rows_of
+from gateway.providers.deployments import Deployment, Model
+from gateway.store.dynamodb.providers import ProviderStore
+from gateway.store.dynamodb.rows import Row, listing_of, rows_of
 
 OWNERS, PROVIDERS = 50, 20
 # At the bounds: 64 KiB of manifest are about a hundred models like these in one service.

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway.deployments import Deployment, Listing, Model
-from gateway.keys import Caller
-from gateway.limits import Claim, Taken, Wait
-from gateway.provider_client import Answer, ProviderFailure
-from gateway.providers import MAX_PROVIDERS, Provider
+from gateway.accounts.keys import Caller
+from gateway.accounts.limits import Claim, Taken, Wait
+from gateway.providers.deployments import Deployment, Listing, Model
+from gateway.providers.provider import MAX_PROVIDERS, Provider
+from gateway.upstream.client import Answer, ProviderFailure
 
 ALICE = Caller("alice", "key_alice")
 BOB = Caller("bob", "key_bob")

@@ -6,7 +6,8 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from gateway import compose, limits
+from gateway import compose
+from gateway.accounts import limits
 from gateway.http import (
     Event,
     Route,
@@ -18,8 +19,7 @@ from gateway.http import (
     read_json,
 )
 from gateway.lifecycle import prepare
-from gateway.operators import Operator
-from gateway.settings import catalog_settings
+from gateway.providers.operators import Operator
 
 
 def register(event: Event, _context: Any) -> "Response[str]":
@@ -56,7 +56,7 @@ def delete_provider(event: Event, _context: Any) -> "Response[str]":
 
 
 def operator(event: Event) -> Operator:
-    return compose.operator(caller_of(event), catalog_settings().reached_at(own_hosts(event)))
+    return compose.operator(caller_of(event), compose.catalog_settings().reached_at(own_hosts(event)))
 
 
 def count_change(event: Event) -> Mapping[str, str]:
@@ -77,4 +77,4 @@ ROUTES = (
 )
 handler = lambda_handler(ROUTES)
 
-prepare(compose.prepare_store, catalog_settings, renew=[compose.renew_store])
+prepare(compose.prepare_store, compose.catalog_settings, renew=[compose.renew_store])

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from gateway import compose, deadline
-from gateway.authorization import bearer_key, policy
+from gateway.accounts.authorization import bearer_key, policy
 from gateway.lifecycle import prepare
 
 # Left of the function's time to answer.

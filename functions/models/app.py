@@ -5,24 +5,25 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from gateway import catalog, compose
-from gateway.deployments import Deployment, slug_of, usable
+from gateway import compose
 from gateway.errors import NotFound
 from gateway.http import Event, Route, caller_of, json_response, lambda_handler, own_hosts, path_parameter
 from gateway.lifecycle import prepare
-from gateway.settings import catalog_settings
+from gateway.providers import model_list
+from gateway.providers.deployments import Deployment, usable
+from gateway.slugs import slug_of
 
 
 def list_models(event: Event, _context: Any) -> "Response[str]":
     caller = caller_of(event)
     listing = compose.catalog().listing(caller.user_id)
     online = callable_now(listing.deployments, event)
-    return json_response(catalog.list_models(online, caller.user_id, is_cut=listing.is_cut))
+    return json_response(model_list.list_models(online, caller.user_id, is_cut=listing.is_cut))
 
 
 def retrieve_model(event: Event, _context: Any) -> "Response[str]":
     asked = slug_of(path_parameter(event, "id"))
-    pool = catalog.pool_of(asked, deployments_of(asked, event))
+    pool = model_list.pool_of(asked, deployments_of(asked, event))
     slug = pool[0].model.slug if pool else asked
     if slug != asked:  # a served id: the entry is the model's, which may be served under other ids as well
         pool = deployments_of(slug, event)
@@ -31,7 +32,7 @@ def retrieve_model(event: Event, _context: Any) -> "Response[str]":
         raise NotFound(
             "No such model is online for this key: GET /v1/models lists those that are.", param="model"
         )
-    return json_response(catalog.model_entry(pool))
+    return json_response(model_list.model_entry(pool))
 
 
 def deployments_of(model: str, event: Event) -> list[Deployment]:
@@ -39,7 +40,7 @@ def deployments_of(model: str, event: Event) -> list[Deployment]:
 
 
 def callable_now(deployments: list[Deployment], event: Event) -> list[Deployment]:
-    settings = catalog_settings().reached_at(own_hosts(event))
+    settings = compose.catalog_settings().reached_at(own_hosts(event))
     return usable(deployments, caller_of(event), settings, time.time())
 
 
@@ -52,6 +53,6 @@ handler = lambda_handler(ROUTES)
 prepare(
     compose.prepare_store,
     compose.catalog,
-    catalog_settings,
+    compose.catalog_settings,
     renew=[compose.renew_store, lambda: compose.catalog().forget()],
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from gateway import compose, deadline, transcription
+from gateway import compose, deadline
 from gateway.errors import NotFound
 from gateway.http import (
     Event,
@@ -22,12 +22,13 @@ from gateway.http import (
 )
 from gateway.lifecycle import prepare
 from gateway.settings import transcribe_settings
-from gateway.transcription import Call
+from gateway.transcription import service
+from gateway.transcription.service import Call
 
 
 def transcribe(event: Event, _context: Any) -> "Response[str]":
     began = time.monotonic()
-    reply = transcription.run(call_of(event, began), lambda: read_form(event), compose.transcription())
+    reply = service.run(call_of(event, began), lambda: read_form(event), compose.transcription())
     took = {"openai-processing-ms": str(round((time.monotonic() - began) * 1000))}
     return json_response(reply.body, headers=reply.headers | took)
 

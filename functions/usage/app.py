@@ -5,10 +5,11 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from gateway import compose, totals
+from gateway import compose
 from gateway.http import Event, Route, caller_of, json_response, lambda_handler
 from gateway.lifecycle import prepare
-from gateway.totals import Question
+from gateway.usage import totals
+from gateway.usage.totals import Question
 
 
 def usage(event: Event, _context: Any) -> "Response[str]":

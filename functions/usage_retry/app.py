@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.store.usage import usage_store
+from gateway.store.dynamodb.usage import usage_store
 
 
 def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:

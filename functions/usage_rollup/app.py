@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.store.totals import totals_store
+from gateway.store.dynamodb.totals import totals_store
 
 
 def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:

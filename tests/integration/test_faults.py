@@ -15,13 +15,13 @@ import trustme
 
 from functions.transcribe import app as transcribe
 from gateway import compose, settings
-from gateway.keys import Caller
-from gateway.operators import Operator
+from gateway.accounts.keys import Caller
+from gateway.providers.operators import Operator
 from gateway.settings import CatalogSettings
-from gateway.store import aws
-from gateway.store.credentials import credential_store
-from gateway.store.providers import provider_store
-from gateway.store.usage import usage_store
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.credentials import credential_store
+from gateway.store.dynamodb.providers import provider_store
+from gateway.store.dynamodb.usage import usage_store
 from tests.misbehaving_server import MisbehavingServer
 
 

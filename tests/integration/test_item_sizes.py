@@ -10,14 +10,14 @@ from gateway import manifest
 from gateway.errors import InvalidRequest
 from gateway.manifest import ManifestInvalid
 from gateway.manifest.bounds import MOST_BYTES, as_json
-from gateway.operators import ManifestRefused, Operator
-from gateway.providers import MAX_PROVIDERS, deployments_of, row_count
+from gateway.providers.operators import ManifestRefused, Operator
+from gateway.providers.provider import MAX_PROVIDERS, deployments_of, row_count
 from gateway.settings import CatalogSettings
-from gateway.store import aws
-from gateway.store.catalog import catalog_store
-from gateway.store.credentials import credential_store
-from gateway.store.providers import provider_store
-from gateway.store.rows import rows_of
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.catalog import catalog_store
+from gateway.store.dynamodb.credentials import credential_store
+from gateway.store.dynamodb.providers import provider_store
+from gateway.store.dynamodb.rows import rows_of
 from tests.manifests import manifest_of, service
 
 pytestmark = pytest.mark.usefixtures("in_process_aws")

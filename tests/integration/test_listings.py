@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.deployments import Deployment
-from gateway.store import aws, listings
-from gateway.store.catalog import MAX_ROWS, CatalogStore, catalog_store
-from gateway.store.providers import provider_store
-from gateway.store.rows import Row, rows_of
+from gateway.providers.deployments import Deployment
+from gateway.store.dynamodb import aws, listings
+from gateway.store.dynamodb.catalog import MAX_ROWS, CatalogStore, catalog_store
+from gateway.store.dynamodb.providers import provider_store
+from gateway.store.dynamodb.rows import Row, rows_of
 from tests.crowd import OWNERS, PROVIDERS, crowd, honest, hostile, store_listed
 from tests.integration.test_functions import Context, event
 
@@ -150,7 +150,7 @@ def test_looking_a_model_up_reads_a_row_of_every_provider_before_a_second_of_any
             yield row
 
     monkeypatch.setattr(aws, "query", counting)
-    monkeypatch.setattr("gateway.store.catalog.MOST_CANDIDATES", 10_000)
+    monkeypatch.setattr("gateway.store.dynamodb.catalog.MOST_CANDIDATES", 10_000)
     found = catalog_store().deployments("whisper", "victim")
     assert len(read) <= MAX_ROWS + 1
     assert "zed" in owners_in(found)

@@ -6,13 +6,13 @@ import pytest
 
 from functions.usage_retry import app as usage_retry
 from functions.usage_rollup import app as usage_rollup
-from gateway.limits import Claim, Rate
-from gateway.store import aws
-from gateway.store.limits import limit_store
-from gateway.store.totals import totals_store
-from gateway.store.usage import item_of, usage_store
-from gateway.totals import Question
-from gateway.usage import Attempt, Duration, Record
+from gateway.accounts.limits import Claim, Rate
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.limits import limit_store
+from gateway.store.dynamodb.totals import totals_store
+from gateway.store.dynamodb.usage import item_of, usage_store
+from gateway.usage.record import Attempt, Duration, Record
+from gateway.usage.totals import Question
 
 pytestmark = pytest.mark.usefixtures("in_process_aws")
 EVER = Question("2026-01-01", "2026-12-31", "day", False)

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from gateway import addresses
-from gateway.provider_client import USER_AGENT, Answer, ProviderClient, ProviderFailure, tls_context
+from gateway.providers import addresses
+from gateway.upstream.client import USER_AGENT, Answer, ProviderClient, ProviderFailure, tls_context
 from tests.misbehaving_server import MisbehavingServer
 
 AUDIO = bytes(range(256)) * 400

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gateway.providers import MAX_PROVIDERS
-from gateway.store import aws
-from gateway.store.providers import ProviderStore
+from gateway.providers.provider import MAX_PROVIDERS
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.providers import ProviderStore
 from tests.conftest import TestAws
 
 
@@ -16,11 +16,11 @@ from tests.conftest import TestAws
 def store(embedded_aws: TestAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProviderStore]:
     for name, value in embedded_aws.environment("AgentsFunction").items():
         monkeypatch.setenv(name, value)
-    for cached in (aws.session, aws.client):
+    for cached in (aws.session, aws._made):
         cached.cache_clear()
     aws.client("dynamodb")  # one client for all threads
     yield ProviderStore(embedded_aws.template.physical_name("ProvidersTable"))
-    for cached in (aws.session, aws.client):
+    for cached in (aws.session, aws._made):
         cached.cache_clear()
 
 

@@ -14,16 +14,16 @@ import trustme
 from functions.authorizer import app as authorizer
 from functions.transcribe import app as transcribe
 from gateway import compose
-from gateway.keys import Caller, Limits
+from gateway.accounts.keys import Caller, Limits
 from gateway.multipart import Part
-from gateway.operators import Operator
+from gateway.providers.operators import Operator
 from gateway.settings import CatalogSettings
-from gateway.store import aws
-from gateway.store.credentials import credential_store
-from gateway.store.keys import key_store
-from gateway.store.providers import provider_store
-from gateway.store.uploads import upload_store
-from gateway.store.usage import LOST_RECORD, usage_store
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.credentials import credential_store
+from gateway.store.dynamodb.keys import key_store
+from gateway.store.dynamodb.providers import provider_store
+from gateway.store.dynamodb.uploads import upload_store
+from gateway.store.dynamodb.usage import LOST_RECORD, usage_store
 from gateway.uploads import Uploads
 from tests.conftest import TestAws
 from tests.hanging_proxy import HangingProxy, hanging_proxy

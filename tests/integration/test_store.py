@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from gateway.deployments import CredentialUnavailableError, Deployment
-from gateway.keys import Caller, Limits
-from gateway.providers import AccessPolicy, Provider
-from gateway.store import aws
-from gateway.store.catalog import CatalogStore, catalog_store
-from gateway.store.credentials import CredentialStore, credential_store
-from gateway.store.keys import key_store
-from gateway.store.providers import ProviderStore, provider_store
-from gateway.store.usage import LOST_RECORD, UsageStore, item_of, usage_store
-from gateway.usage import Duration, Record
+from gateway.accounts.keys import Caller, Limits
+from gateway.providers.deployments import CredentialUnavailableError, Deployment
+from gateway.providers.provider import AccessPolicy, Provider
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.catalog import CatalogStore, catalog_store
+from gateway.store.dynamodb.credentials import CredentialStore, credential_store
+from gateway.store.dynamodb.keys import key_store
+from gateway.store.dynamodb.providers import ProviderStore, provider_store
+from gateway.store.dynamodb.usage import LOST_RECORD, UsageStore, item_of, usage_store
+from gateway.usage.record import Duration, Record
 from server.template import Template
 from tests.fakes import FakeClock, deployment
 

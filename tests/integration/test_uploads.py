@@ -18,8 +18,8 @@ from functions.uploads import app as uploads_app
 from gateway import compose
 from gateway.errors import Conflict, InvalidRequest, NotFound, RateLimited
 from gateway.multipart import Part
-from gateway.store import aws
-from gateway.store.uploads import upload_store
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.uploads import upload_store
 from gateway.uploads import Uploads
 from server.environment import LambdaContext
 from server.template import Template

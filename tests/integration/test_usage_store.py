@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from gateway import deadline
-from gateway.store import aws
-from gateway.store.usage import LOST_RECORD, UsageStore, item_of, key_of, record_of
-from gateway.usage import Attempt, Duration, Record
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.usage import LOST_RECORD, UsageStore, item_of, key_of, record_of
+from gateway.usage.record import Attempt, Duration, Record
 from local.embedded_aws import CREDENTIALS
 
 

@@ -190,4 +190,4 @@ def test_what_is_served_was_written_from_the_source() -> None:
 
 
 def test_every_error_type_comes_from_one_module() -> None:
-    assert {each.__module__ for each in error_classes()} <= {errors.__name__, "gateway.operators"}
+    assert {each.__module__ for each in error_classes()} <= {errors.__name__, "gateway.providers.operators"}

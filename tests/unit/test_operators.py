@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from gateway.errors import Conflict, GatewayError, InvalidRequest, NotFound
-from gateway.operators import ManifestRefused, Operator
-from gateway.providers import AccessPolicy, deployments_of
+from gateway.providers.operators import ManifestRefused, Operator
+from gateway.providers.provider import AccessPolicy, deployments_of
 from gateway.settings import CatalogSettings
 from tests.fakes import FakeProviders
 

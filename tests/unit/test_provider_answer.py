@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.provider_answer import Answer, read_answer
-from gateway.provider_connection import Connection, Deadline, ProviderFailure
+from gateway.upstream.connection import Connection, Deadline, ProviderFailure
+from gateway.upstream.response import Answer, read_answer
 
 LIMIT = 1000
 PLAIN = (

@@ -1,7 +1,7 @@
 import time
 from typing import Any
 
-from gateway.store.recent import Recent
+from gateway.store.dynamodb.recent import Recent
 from tests.fakes import FakeClock
 
 

@@ -1,9 +1,9 @@
 import pytest
 
-from gateway import totals
 from gateway.errors import InvalidRequest
-from gateway.totals import Increment, Question, Total
-from gateway.usage import Attempt, Duration, Record
+from gateway.usage import totals
+from gateway.usage.record import Attempt, Duration, Record
+from gateway.usage.totals import Increment, Question, Total
 
 NOW = 1_795_348_915.0  # 2026-11-22
 

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from gateway import usage
-from gateway.usage import Duration, Record
+from gateway.usage import record as usage
+from gateway.usage.record import Duration, Record
 from tests.fakes import ALICE
 
 

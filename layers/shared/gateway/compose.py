@@ -4,12 +4,13 @@ Imports stand inside the functions, so that a Lambda function loads no adapter t
 """
 
 import time
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.keys import Caller
-    from gateway.operators import Operator
+    from gateway.accounts.keys import Caller
+    from gateway.providers.operators import Operator
     from gateway.settings import CatalogSettings
     from gateway.store.ports import (
         CatalogStore,
@@ -21,61 +22,71 @@ if TYPE_CHECKING:
         UploadStore,
         UsageStore,
     )
-    from gateway.transcription import Gateway
+    from gateway.transcription.service import Gateway
     from gateway.uploads import Uploads
 
 
 def keys() -> "KeyStore":
-    from gateway.store.keys import key_store
+    from gateway.store.dynamodb.keys import key_store
 
     return key_store()
 
 
 def catalog() -> "CatalogStore":
-    from gateway.store.catalog import catalog_store
+    from gateway.store.dynamodb.catalog import catalog_store
 
     return catalog_store()
 
 
 def providers() -> "ProviderStore":
-    from gateway.store.providers import provider_store
+    from gateway.store.dynamodb.providers import provider_store
 
     return provider_store()
 
 
 def credentials() -> "CredentialStore":
-    from gateway.store.credentials import credential_store
+    from gateway.store.dynamodb.credentials import credential_store
 
     return credential_store()
 
 
 def limits() -> "LimitStore":
-    from gateway.store.limits import limit_store
+    from gateway.store.dynamodb.limits import limit_store
 
     return limit_store()
 
 
 def usage() -> "UsageStore":
-    from gateway.store.usage import usage_store
+    from gateway.store.dynamodb.usage import usage_store
 
     return usage_store()
 
 
 def totals() -> "TotalsStore":
-    from gateway.store.totals import totals_store
+    from gateway.store.dynamodb.totals import totals_store
 
     return totals_store()
 
 
 def upload_store() -> "UploadStore":
-    from gateway.store.uploads import upload_store
+    from gateway.store.dynamodb.uploads import upload_store
 
     return upload_store()
 
 
+@cache
+def catalog_settings() -> "CatalogSettings":
+    """When a deployment counts as online and dialable; the gateway's own hosts are not."""
+    from gateway import settings
+    from gateway.providers.addresses import own_hosts
+
+    read = settings.catalog_settings()
+    return read.reached_at(own_hosts(read.public_url, read.domain_name))
+
+
 def operator(caller: "Caller", settings: "CatalogSettings") -> "Operator":
     """An operator's view of the gateway, now."""
-    from gateway.operators import Operator
+    from gateway.providers.operators import Operator
 
     return Operator(
         caller.user_id,
@@ -98,12 +109,12 @@ def uploads(caller: "Caller") -> "Uploads":
 @cache
 def transcription() -> "Gateway":
     """What a transcription works with; one per process."""
-    from gateway.observability import report
-    from gateway.provider_client import ProviderClient
     from gateway.settings import transcribe_settings
-    from gateway.transcription import Gateway
+    from gateway.transcription.service import Gateway
+    from gateway.upstream.client import ProviderClient
+    from gateway.usage.metrics import report
 
-    settings = transcribe_settings()
+    settings = replace(transcribe_settings(), catalog=catalog_settings())
     client = ProviderClient(
         allow_private=settings.catalog.allow_private, ca_bundle=settings.provider_ca_bundle
     )
@@ -121,13 +132,13 @@ def transcription() -> "Gateway":
 
 def prepare_store() -> object:
     """Make the client that almost every request needs."""
-    from gateway.store import aws
+    from gateway.store.dynamodb import aws
 
     return aws.dynamodb()
 
 
 def renew_store() -> None:
     """Close connections, which a restored snapshot must not share with its siblings."""
-    from gateway.store import aws
+    from gateway.store.dynamodb import aws
 
     aws.close_connections()

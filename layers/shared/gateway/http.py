@@ -17,10 +17,11 @@ import pybase64
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import ServiceError
 
-from gateway import addresses, deadline
+from gateway import deadline
+from gateway.accounts.keys import Caller
 from gateway.errors import GatewayError, InternalError, InvalidRequest, MissingFile, NotFound
-from gateway.keys import Caller
 from gateway.observability import logger
+from gateway.providers import addresses
 
 if TYPE_CHECKING:
     from gateway.multipart import Part
@@ -136,7 +137,7 @@ def _noted(text: Any) -> str | None:
 def own_hosts(event: Event) -> frozenset[str]:
     """Where the gateway was reached: API Gateway's own host name, and the one that this request used."""
     context = event["requestContext"]
-    return addresses.own_hosts(None, context.get("domainName") or "", context.get("apiId") or "")
+    return addresses.own_hosts("", context.get("domainName") or "", context.get("apiId") or "")
 
 
 def via_of(event: Event) -> tuple[str, str]:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Self
 
-from gateway import addresses
-
 
 def _flag(env: Mapping[str, str], name: str) -> bool:
     return env.get(name, "").strip().lower() == "true"
@@ -26,18 +24,6 @@ def _number(env: Mapping[str, str], name: str, default: float, *, least: float =
     return value
 
 
-def _url(env: Mapping[str, str], name: str) -> str | None:
-    """The variable as an absolute URL. Raises ValueError, naming the variable, when it is something else."""
-    text = env.get(name, "").strip()
-    if not text:
-        return None
-    try:
-        addresses.parse(text)
-    except ValueError as wrong:
-        raise ValueError(f"{name} must be a URL such as https://stt.example.com: {wrong}") from None
-    return text
-
-
 @cache
 def _process_id() -> str:
     """Stands for a GATEWAY_ID that nobody set: it recognises the loops of this process alone."""
@@ -50,7 +36,10 @@ class CatalogSettings:
 
     provider_online_seconds: float
     allow_private: bool
-    # Where this gateway answers, in the form that `addresses.is_own` reads.
+    # Where callers reach this gateway, if that is not the API's own address: a URL, a host name.
+    public_url: str = ""
+    domain_name: str = ""
+    # The same and more, in the form that `addresses.is_own` reads.
     own_hosts: frozenset[str] = frozenset()
 
     @classmethod
@@ -59,7 +48,8 @@ class CatalogSettings:
         return cls(
             provider_online_seconds=_number(env, "PROVIDER_ONLINE_SECONDS", 120),
             allow_private=_flag(env, "ALLOW_PRIVATE_PROVIDERS"),
-            own_hosts=addresses.own_hosts(_url(env, "PUBLIC_URL"), env.get("DOMAIN_NAME", "").strip()),
+            public_url=env.get("PUBLIC_URL", "").strip(),
+            domain_name=env.get("DOMAIN_NAME", "").strip(),
         )
 
     def reached_at(self, hosts: frozenset[str]) -> Self:

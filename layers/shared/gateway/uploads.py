@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import Conflict, FileTooLarge, InvalidRequest, NotFound, RateLimited
-from gateway.media import MOST_AUDIO_BYTES
 from gateway.multipart import Part
+from gateway.transcription.media import MOST_AUDIO_BYTES
 
 if TYPE_CHECKING:
     from gateway.store.ports import UploadStore

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.deployments import slug_of
 from gateway.manifest.bounds import MOST_BYTES, TOO_LARGE, check_bounds
 from gateway.manifest.problems import ManifestInvalid, Problems, kind
 from gateway.manifest.rows import MAX_ROWS, check_rows, count_rows, too_many_rows
@@ -17,6 +16,7 @@ from gateway.manifest.values import (
     objects_in,
     to_manifest,
 )
+from gateway.slugs import slug_of
 
 __all__ = [
     "MAX_ROWS",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.deployments import slug_of
+from gateway.slugs import slug_of
 
 # What an stt model takes and gives when the operator does not say (the agent's rule).
 _STT_MODALITIES = (("audio",), ("text",))

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from gateway.deployments import Deployment, Listing
-    from gateway.keys import Caller, KeyRecord, Limits
-    from gateway.limits import Claim, Taken, Wait
-    from gateway.providers import Provider
-    from gateway.totals import Question, Total
+    from gateway.accounts.keys import Caller, KeyRecord, Limits
+    from gateway.accounts.limits import Claim, Taken, Wait
+    from gateway.providers.deployments import Deployment, Listing
+    from gateway.providers.provider import Provider
     from gateway.uploads import StoredPart, Upload
-    from gateway.usage import Record
+    from gateway.usage.record import Record
+    from gateway.usage.totals import Question, Total
 
 
 class KeyStore(Protocol):
