@@ -30,13 +30,13 @@ from bench.provider_client import ANSWER, milliseconds, start_sink
 from functions.transcribe import app
 from gateway import audio, compose, http, multipart
 from gateway.observability import metrics
-from gateway.providers.deployments import Deployment, Model
+from gateway.providers.deployments import DeployedModel, Deployment
 from gateway.settings import TranscribeSettings
 from gateway.store.dynamodb.catalog import CatalogStore
 from gateway.store.dynamodb.limits import LimitStore
 from gateway.store.dynamodb.usage import item_of
 from gateway.transcription import failover, service
-from gateway.transcription.service import Gateway
+from gateway.transcription.service import Dependencies
 from gateway.upstream.client import ProviderClient
 from gateway.usage.metrics import report
 from gateway.usage.record import Record
@@ -118,12 +118,12 @@ def prepare(port: int) -> None:
         version="1",
         service="asr",
         base_url=f"http://127.0.0.1:{port}/v1",
-        model=Model(MODEL, MODEL),
+        model=DeployedModel(MODEL, MODEL),
         last_seen_at=time.time() + 3600,
     )
     catalog = CatalogStore("none")
     catalog._recent._keep((MODEL, "alice"), time.monotonic() + 3600, [deployment])
-    gateway = Gateway(
+    gateway = Dependencies(
         settings=TranscribeSettings.read({"ALLOW_PRIVATE_PROVIDERS": "true", "MAX_IN_FLIGHT_PER_USER": "0"}),
         catalog=catalog,
         client=ProviderClient(allow_private=True),

@@ -150,7 +150,7 @@ def test_looking_a_model_up_reads_a_row_of_every_provider_before_a_second_of_any
             yield row
 
     monkeypatch.setattr(aws, "query", counting)
-    monkeypatch.setattr("gateway.store.dynamodb.catalog.MOST_CANDIDATES", 10_000)
+    monkeypatch.setattr("gateway.store.dynamodb.catalog.MAX_CANDIDATES", 10_000)
     found = catalog_store().deployments("whisper", "victim")
     assert len(read) <= MAX_ROWS + 1
     assert "zed" in owners_in(found)

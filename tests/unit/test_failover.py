@@ -10,7 +10,7 @@ from gateway.transcription import routing
 from gateway.transcription.cooldown import Cooldown
 from gateway.transcription.failover import Failover, Outcome, Success
 from gateway.transcription.request import AudioFile, TranscriptionRequest
-from gateway.upstream.client import ProviderFailure
+from gateway.upstream.client import ProviderError
 from tests.fakes import ALICE, FakeClock, FakeProviderClient, answer, deployment
 
 FILE = AudioFile(memoryview(b"audio"), Audio("wav", "pcm", 10.0, True), "wav", "audio/wav")
@@ -18,7 +18,7 @@ PLAIN = TranscriptionRequest(FILE, "m")
 VERBOSE = TranscriptionRequest(FILE, "m", response_format="verbose_json", granularities=("word",))
 GOOD = answer({"text": "hi"})
 TIMED = answer({"text": "hi", "words": [{"word": "hi", "start": 0, "end": 1}]})
-DOWN = ProviderFailure("connect", "refused by 192.168.1.7")
+DOWN = ProviderError("connect", "refused by 192.168.1.7")
 
 
 class Run:
@@ -67,11 +67,11 @@ class Run:
     ("first", "outcome"),
     [
         (DOWN, "connect"),
-        (ProviderFailure("tls", ""), "tls"),
-        (ProviderFailure("timeout", ""), "timeout"),
-        (ProviderFailure("reset", ""), "reset"),
-        (ProviderFailure("oversized", ""), "oversized"),
-        (ProviderFailure("address_refused", ""), "address_refused"),
+        (ProviderError("tls", ""), "tls"),
+        (ProviderError("timeout", ""), "timeout"),
+        (ProviderError("reset", ""), "reset"),
+        (ProviderError("oversized", ""), "oversized"),
+        (ProviderError("address_refused", ""), "address_refused"),
         (answer({}, 302), "redirect"),
         (answer({}, 401), "unauthorized"),
         (answer({}, 403), "unauthorized"),
@@ -207,7 +207,7 @@ def test_a_plain_request_says_nothing_about_timings() -> None:
         answer({}, 413),
         answer([]),
         answer({}),
-        ProviderFailure("timeout", ""),
+        ProviderError("timeout", ""),
     ],
 )
 def test_what_a_request_may_have_caused_is_held_against_a_deployment_for_its_caller_alone(reply: Any) -> None:
@@ -218,7 +218,7 @@ def test_what_a_request_may_have_caused_is_held_against_a_deployment_for_its_cal
     assert cooldown.cooling_until(one, 1000, "alice") is None
 
 
-@pytest.mark.parametrize("reply", [DOWN, ProviderFailure("dns", ""), answer({}, 429), answer({}, 503)])
+@pytest.mark.parametrize("reply", [DOWN, ProviderError("dns", ""), answer({}, 429), answer({}, 503)])
 def test_what_no_request_can_cause_cools_a_deployment_for_everybody(reply: Any) -> None:
     cooldown, one = Cooldown(), deployment("one")
     for _ in range(3):
@@ -297,7 +297,7 @@ def test_time_is_shared_so_that_a_silent_deployment_leaves_some_for_the_next() -
     def hang(request: dict[str, Any]) -> Any:
         deadlines.append(request["deadline"])
         run.clock.seconds = request["deadline"]
-        raise ProviderFailure("timeout", "")
+        raise ProviderError("timeout", "")
 
     run.client.answers = {"one": hang, "two": hang}
     run.fail()
@@ -322,7 +322,7 @@ def test_a_credential_that_cannot_be_decrypted_is_a_failed_attempt() -> None:
 
 
 def test_an_error_names_kinds_of_failure_and_no_address() -> None:
-    message = Run(one=DOWN, two=ProviderFailure("tls", "gpu.lan")).fail().message
+    message = Run(one=DOWN, two=ProviderError("tls", "gpu.lan")).fail().message
     assert message == "All 2 deployments tried for this model failed: connect, tls."
 
 

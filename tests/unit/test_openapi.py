@@ -12,7 +12,7 @@ from openapi_spec_validator import validate
 
 from gateway import errors, http
 from gateway.errors import GatewayError
-from gateway.manifest.schema import ENGINES, MOST_HOSTS, TYPES, VENDORS
+from gateway.manifest.schema import ENGINES, MAX_HOSTS, TYPES, VENDORS
 from local.openapi import ROOT, SERVED, SOURCE, as_json
 
 METHODS = ("get", "put", "post", "delete", "patch")
@@ -176,7 +176,7 @@ def test_the_manifest_takes_what_the_validator_takes() -> None:
     assert set(service["type"]["enum"]) == {*TYPES, None}
     assert set(service["engine"]["enum"]) == set(ENGINES)
     assert set(schemas["Gpu"]["properties"]["vendor"]["enum"]) == {*VENDORS, None}
-    assert schemas["Manifest"]["properties"]["hosts"]["maxItems"] == MOST_HOSTS
+    assert schemas["Manifest"]["properties"]["hosts"]["maxItems"] == MAX_HOSTS
 
 
 def test_the_version_is_that_of_the_project() -> None:

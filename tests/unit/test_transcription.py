@@ -22,8 +22,8 @@ from gateway.errors import (
 from gateway.multipart import Part
 from gateway.settings import TranscribeSettings
 from gateway.transcription import service
-from gateway.transcription.service import Call, Gateway, Reply
-from gateway.upstream.client import ProviderFailure
+from gateway.transcription.service import Call, Dependencies, Reply
+from gateway.upstream.client import ProviderError
 from gateway.usage.record import Record
 from tests.fakes import ALICE, BOB, FakeCatalog, FakeClock, FakeLimits, FakeProviderClient, answer, deployment
 
@@ -65,7 +65,7 @@ class World:
         self.clock = FakeClock()
         self.limits = FakeLimits()
         found = list(deployments) or [deployment(name, features=["timestamps"]) for name in answers]
-        self.gateway = Gateway(
+        self.gateway = Dependencies(
             settings=replace(SETTINGS, **settings),
             catalog=FakeCatalog(found),
             client=self.client,  # type: ignore[arg-type]
@@ -207,7 +207,7 @@ def test_the_first_failed_check_wins(parts: list[Part], error: type[GatewayError
 
 
 def test_every_failure_is_recorded_with_its_type_and_billed_nothing() -> None:
-    world = World(home=ProviderFailure("connect", ""))
+    world = World(home=ProviderError("connect", ""))
     error = world.fail(form(MODEL))
     assert isinstance(error, UpstreamError)
     record = world.record
@@ -316,7 +316,7 @@ def test_audio_beyond_the_days_quota_is_refused_before_a_provider_hears_it() -> 
 
 
 def test_a_failed_request_gives_its_seconds_back() -> None:
-    world = World(home=[ProviderFailure("connect", ""), answer({"text": "hi"}), answer({"text": "hi"})])
+    world = World(home=[ProviderError("connect", ""), answer({"text": "hi"}), answer({"text": "hi"})])
     caller = replace(LIMITED, limits=Limits(None, 3))
     assert isinstance(world.fail(form(MODEL), caller=caller), UpstreamError)
     world.run(form(MODEL), caller=caller)
@@ -437,7 +437,7 @@ def test_no_bound_on_what_is_in_flight_costs_an_unlimited_user_no_counter() -> N
 
 
 def test_a_place_is_given_back_when_a_request_fails() -> None:
-    world = World(home=ProviderFailure("connect", ""))
+    world = World(home=ProviderError("connect", ""))
     world.fail(form(MODEL))
     assert world.limits.leases == {("alice", "requests"): []}
 

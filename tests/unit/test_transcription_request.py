@@ -163,7 +163,7 @@ def test_an_unknown_upload_is_not_found_when_the_file_is_looked_for() -> None:
 
 
 def test_exactly_25_mb_pass_and_one_byte_more_does_not() -> None:
-    most = bytes(media.MOST_AUDIO_BYTES)
+    most = bytes(media.MAX_AUDIO_BYTES)
     assert len(transcription_request.find_file([part("file", most)], no_upload).content) == 26_214_400
     with pytest.raises(FileTooLarge):
         transcription_request.find_file([part("file", most + b"x")], no_upload)

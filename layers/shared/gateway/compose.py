@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         UploadStore,
         UsageStore,
     )
-    from gateway.transcription.service import Gateway
+    from gateway.transcription.service import Dependencies
     from gateway.uploads import Uploads
 
 
@@ -107,10 +107,10 @@ def uploads(caller: "Caller") -> "Uploads":
 
 
 @cache
-def transcription() -> "Gateway":
+def transcription() -> "Dependencies":
     """What a transcription works with; one per process."""
     from gateway.settings import transcribe_settings
-    from gateway.transcription.service import Gateway
+    from gateway.transcription.service import Dependencies
     from gateway.upstream.client import ProviderClient
     from gateway.usage.metrics import report
 
@@ -118,7 +118,7 @@ def transcription() -> "Gateway":
     client = ProviderClient(
         allow_private=settings.catalog.allow_private, ca_bundle=settings.provider_ca_bundle
     )
-    return Gateway(
+    return Dependencies(
         settings,
         catalog(),
         client,

@@ -26,7 +26,7 @@ def provider_id(owner: str, name: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class DeployedModel:
     """What a listing says of one deployed model."""
 
     slug: str
@@ -49,7 +49,7 @@ class Deployment:
     version: str
     service: str
     base_url: str
-    model: Model
+    model: DeployedModel
     access: str = "private"
     allowed_users: tuple[str, ...] = ()
     credential: bytes | None = field(default=None, repr=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway import manifest
 from gateway.errors import Conflict, InvalidRequest, NotFound
-from gateway.manifest import ManifestInvalid
+from gateway.manifest import InvalidManifestError
 from gateway.providers.deployments import provider_id
 from gateway.providers.provider import (
     MAX_PROVIDERS,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _TRIES = 5
 # They are stored twice in items of at most 400 KB.
-_MOST_PATCHED_USERS = 2000
+_MAX_PATCHED_USERS = 2000
 # More than a manifest has services: what was PATCHed is kept while its service is missing from the manifest.
 _MAX_PATCHED_SERVICES = 200
 # Lambda carries 6,291,556 bytes of response JSON, in which every quote and backslash of the body is escaped.
@@ -92,7 +92,7 @@ class Operator:
         """Validate and route a manifest. Raises ManifestRefused; the last valid one then goes on routing."""
         try:
             uploaded = manifest.read_upload(body)
-        except ManifestInvalid as invalid:
+        except InvalidManifestError as invalid:
             self._note_invalid(body, invalid.problems)
             raise ManifestRefused(invalid.problems) from None
         name = uploaded.agent_name
@@ -192,9 +192,9 @@ class Operator:
             policies = {**provider.policies, service: policy}
             if policy == AccessPolicy():
                 del policies[service]
-            if sum(len(each.allowed_users or ()) for each in policies.values()) > _MOST_PATCHED_USERS:
+            if sum(len(each.allowed_users or ()) for each in policies.values()) > _MAX_PATCHED_USERS:
                 raise InvalidRequest(
-                    f"The changed services of a provider list at most {_MOST_PATCHED_USERS} users together: "
+                    f"The changed services of a provider list at most {_MAX_PATCHED_USERS} users together: "
                     "say more of them in the manifest.",
                     param="allowed_users",
                 )

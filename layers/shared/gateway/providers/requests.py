@@ -10,9 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from gateway.errors import InvalidRequest
 from gateway.manifest import URL_SAFE, is_url_safe
-from gateway.manifest.schema import MOST_ALLOWED_USERS
+from gateway.manifest.schema import MAX_ALLOWED_USERS
 
-MOST_TEXT = 1024
+MAX_TEXT = 1024
 
 
 def _handle(value: str) -> str:
@@ -43,10 +43,10 @@ def _absolute(value: str) -> str | None:
 
 
 Handle = Annotated[str, AfterValidator(_handle)]
-Text = Annotated[str, Field(max_length=MOST_TEXT), AfterValidator(_printable)]
+Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_printable)]
 Url = Annotated[Text, AfterValidator(_absolute)]
 
-_TEXT_ACCEPTS = f"must be text of at most {MOST_TEXT} printable characters"
+_TEXT_ACCEPTS = f"must be text of at most {MAX_TEXT} printable characters"
 _URL_ACCEPTS = "must be an absolute http(s) URL with a host, or null"
 
 
@@ -83,8 +83,8 @@ class ServiceChange(_Body, extra="forbid"):
     )
     allowed_users: list[Handle] | None = Field(
         None,
-        max_length=MOST_ALLOWED_USERS,
-        description=f"must be a list of at most {MOST_ALLOWED_USERS} user ids, or null",
+        max_length=MAX_ALLOWED_USERS,
+        description=f"must be a list of at most {MAX_ALLOWED_USERS} user ids, or null",
     )
 
 

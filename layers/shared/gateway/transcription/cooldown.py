@@ -9,7 +9,7 @@ from gateway.providers.deployments import Deployment
 FAILURES = 3
 WINDOW_SECONDS = 60.0
 COOLING_SECONDS = 15.0
-MOST_COOLING_SECONDS = 120.0
+MAX_COOLING_SECONDS = 120.0
 # How long a deployment that gave no timings ranks with those that declare none.
 UNTIMED_SECONDS = 600.0
 MAX_UNTIMED = 3
@@ -117,7 +117,7 @@ class Cooldown:
         ]
         state.failures.append((now, suspect))
         if len(state.failures) >= FAILURES or (state.cooled and suspect is None):
-            state.cooling_until = now + min(COOLING_SECONDS * 2**state.cooled, MOST_COOLING_SECONDS)
+            state.cooling_until = now + min(COOLING_SECONDS * 2**state.cooled, MAX_COOLING_SECONDS)
             state.cooled = min(state.cooled + 1, 8)
             state.failures = []
 

@@ -10,7 +10,7 @@ from gateway.providers.deployments import CredentialUnavailableError, Deployment
 from gateway.transcription import routing
 from gateway.transcription.cooldown import Cooldown
 from gateway.transcription.request import TranscriptionRequest
-from gateway.upstream.client import Answer, ProviderClient, ProviderFailure
+from gateway.upstream.client import Answer, ProviderClient, ProviderError
 from gateway.upstream.transcript import (
     Transcript,
     UnusableAnswerError,
@@ -21,7 +21,7 @@ from gateway.usage.record import Attempt
 
 OK, BUSY, REFUSED, REFUSED_VERBOSE = "ok", "busy", "refused", "refused_verbose"
 # A refusal is about the request: one more opinion is heard, another owner's if there is one, then it stands.
-_MOST_REFUSALS = 2
+_MAX_REFUSALS = 2
 _REFUSALS = (400, 415, 422)
 _STATUS_OUTCOMES = {
     401: "unauthorized",
@@ -36,7 +36,7 @@ _STATUS_OUTCOMES = {
 # caller, for everybody only when several callers agree.
 _BLAMELESS = {"connect", "dns", "tls", "address_refused", "credential", BUSY}
 _DEFAULT_RETRY_SECONDS = 5.0
-_MOST_RETRY_SECONDS = 120.0
+_MAX_RETRY_SECONDS = 120.0
 
 Decrypt = Callable[[Deployment], str | None]
 
@@ -188,7 +188,7 @@ class Failover:
             elif outcome == BUSY:
                 # One that names no time counts too: another's two minutes must not be the caller's.
                 retry_after = answer.retry_after or _DEFAULT_RETRY_SECONDS
-        except (ProviderFailure, UnusableAnswerError) as failure:
+        except (ProviderError, UnusableAnswerError) as failure:
             outcome = failure.kind
         except CredentialUnavailableError:
             outcome = "credential"
@@ -233,7 +233,7 @@ def _outcome_of(answer: Answer) -> str:
 def _refusal_stands(trials: Sequence[_Trial], chosen: Sequence[Deployment]) -> bool:
     """After enough refusals, but not by one owner alone while another's deployment is yet to be asked."""
     refusing = [trial.deployment.owner for trial in trials if trial.outcome == REFUSED]
-    if len(refusing) < _MOST_REFUSALS:
+    if len(refusing) < _MAX_REFUSALS:
         return False
     return len(set(refusing)) > 1 or all(each.owner in refusing for each in chosen[len(trials) :])
 
@@ -245,7 +245,7 @@ def _error(trials: Sequence[_Trial], cooling: Sequence[float]) -> UpstreamError:
     if trials and all(trial.outcome == BUSY or trial.cooling_until is not None for trial in trials):
         said = [exchange.retry_after for trial in trials for exchange in trial.exchanges]
         waits = [wait for wait in (*said, *cooling) if wait and wait > 0] or [_DEFAULT_RETRY_SECONDS]
-        headers["retry-after"] = str(math.ceil(min(*waits, _MOST_RETRY_SECONDS)))
+        headers["retry-after"] = str(math.ceil(min(*waits, _MAX_RETRY_SECONDS)))
     else:
         headers["x-should-retry"] = "false"
     refusals = [exchange.refusal for trial in trials for exchange in trial.exchanges if exchange.refusal]

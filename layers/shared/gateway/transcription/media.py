@@ -8,7 +8,7 @@ if TYPE_CHECKING:  # the prober takes 100 ms to import, and uploads need none
     from gateway.audio import Audio
 
 # Of one file, in one request or in parts (contract section 3).
-MOST_AUDIO_BYTES = 26_214_400
+MAX_AUDIO_BYTES = 26_214_400
 # Speech is coded with no less (Opus from 6 kbit/s): of audio that cannot be measured, so many bits are a second.
 MIN_BITS_PER_SECOND = 6_000
 ACCEPTED = "wav, mp3, m4a/mp4, flac, ogg (vorbis, opus) and webm"

@@ -10,12 +10,12 @@ from gateway.errors import FileTooLarge, InvalidRequest, MissingFile
 from gateway.multipart import Part
 from gateway.settings import TranscribeSettings
 from gateway.transcription import media
-from gateway.transcription.media import MOST_AUDIO_BYTES
+from gateway.transcription.media import MAX_AUDIO_BYTES
 
 JSON, VERBOSE_JSON = "json", "verbose_json"
 GRANULARITIES = ("word", "segment")
-_MOST_OTHER_FIELDS = 32
-_MOST_OTHER_BYTES = 8192
+_MAX_OTHER_FIELDS = 32
+_MAX_OTHER_BYTES = 8192
 _GRANULARITY_FIELDS = ("timestamp_granularities[]", "timestamp_granularities")
 _SINGLE_FIELDS = ("model", "language", "prompt", "response_format", "temperature", "stream", "file_id")
 _LANGUAGE = re.compile(r"([A-Za-z]{2,3})(?:[-_][A-Za-z0-9]{1,8}){0,8}")
@@ -92,9 +92,9 @@ def find_file(parts: Sequence[Part], open_upload: OpenUpload) -> SentFile:
         content, label = open_upload(file_id)
     if not len(content):
         raise MissingFile
-    if len(content) > MOST_AUDIO_BYTES:
+    if len(content) > MAX_AUDIO_BYTES:
         raise FileTooLarge(
-            f"The audio is larger than {MOST_AUDIO_BYTES} bytes (25 MB), the most accepted.", param="file"
+            f"The audio is larger than {MAX_AUDIO_BYTES} bytes (25 MB), the most accepted.", param="file"
         )
     return SentFile(content, label)
 
@@ -214,9 +214,9 @@ def _others(fields: Mapping[str, Sequence[str]]) -> tuple[tuple[str, str], ...]:
         if name not in _SINGLE_FIELDS and name not in _GRANULARITY_FIELDS
         for value in values
     )
-    if len(others) > _MOST_OTHER_FIELDS:
-        raise InvalidRequest(f"The form has more than {_MOST_OTHER_FIELDS} further text fields.")
+    if len(others) > _MAX_OTHER_FIELDS:
+        raise InvalidRequest(f"The form has more than {_MAX_OTHER_FIELDS} further text fields.")
     for name, value in others:
-        if len(name.encode("utf-8", "replace")) > 256 or len(value.encode()) > _MOST_OTHER_BYTES:
-            raise InvalidRequest(f"A further text field is longer than {_MOST_OTHER_BYTES} bytes.")
+        if len(name.encode("utf-8", "replace")) > 256 or len(value.encode()) > _MAX_OTHER_BYTES:
+            raise InvalidRequest(f"A further text field is longer than {_MAX_OTHER_BYTES} bytes.")
     return others

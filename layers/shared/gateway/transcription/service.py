@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from gateway.store.ports import CatalogStore, LimitStore
 
 # Lambda carries 6,291,556 bytes of response JSON, in which every quote and backslash is escaped.
-MOST_REPLY_BYTES = int(5.5 * 1024 * 1024)
-_MOST_CARRIED_BYTES = 6_280_000
+MAX_REPLY_BYTES = int(5.5 * 1024 * 1024)
+_MAX_CARRIED_BYTES = 6_280_000
 DOWNGRADED = "x-downgraded-response-format"
 # Gateways that one request may go through: a box behind a gateway behind a gateway is more than anybody needs.
 MAX_GATEWAYS = 8
@@ -97,7 +97,7 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
+class Dependencies:
     """What a transcription works with; one per warm process."""
 
     settings: TranscribeSettings
@@ -115,7 +115,7 @@ class Gateway:
     clock: Callable[[], float] = time.monotonic
 
 
-def run(call: Call, read_form: Callable[[], Sequence[Part]], gateway: Gateway) -> Reply:
+def run(call: Call, read_form: Callable[[], Sequence[Part]], gateway: Dependencies) -> Reply:
     """Transcribe. Raises GatewayError; the usage record is kept before the caller learns of either."""
     steps = _take(call, read_form, gateway)
     record = _record(call, steps, gateway.now())
@@ -136,7 +136,7 @@ def run(call: Call, read_form: Callable[[], Sequence[Part]], gateway: Gateway) -
     raise InternalError({"x-should-retry": "false"} | headers) from steps.failure
 
 
-def _take(call: Call, read_form: Callable[[], Sequence[Part]], gateway: Gateway) -> Steps:
+def _take(call: Call, read_form: Callable[[], Sequence[Part]], gateway: Dependencies) -> Steps:
     """The steps of a request in the contract's order, up to the first that fails."""
     admission = sent = file = request = reservation = outcome = reply = failure = None
     pool: Sequence[Deployment] = ()
@@ -201,7 +201,7 @@ def _check_loop(call: Call, gateway_id: str) -> tuple[str, ...]:
     return *through, gateway_id
 
 
-def _admit(call: Call, gateway: Gateway) -> Admission:
+def _admit(call: Call, gateway: Dependencies) -> Admission:
     # The place is free again when this request must long be over.
     lease_seconds = call.deadline - gateway.clock() + _LEASE_SLACK_SECONDS
     return limits.admit(
@@ -213,7 +213,7 @@ def _admit(call: Call, gateway: Gateway) -> Admission:
     )
 
 
-def _find(call: Call, request: TranscriptionRequest, gateway: Gateway) -> list[Deployment]:
+def _find(call: Call, request: TranscriptionRequest, gateway: Dependencies) -> list[Deployment]:
     """The deployments that this caller can call for the model. Raises NoProvider."""
     candidates = gateway.catalog.deployments(request.model, call.caller.user_id)
     eligible = pool_of(slug_of(request.model), _usable(candidates, call, gateway))
@@ -222,18 +222,20 @@ def _find(call: Call, request: TranscriptionRequest, gateway: Gateway) -> list[D
     return eligible
 
 
-def _usable(candidates: Sequence[Deployment], call: Call, gateway: Gateway) -> list[Deployment]:
+def _usable(candidates: Sequence[Deployment], call: Call, gateway: Dependencies) -> list[Deployment]:
     settings = gateway.settings.catalog.reached_at(call.own_hosts)
     return usable(candidates, call.caller, settings, gateway.now())
 
 
-def _reserve(call: Call, file: AudioFile, gateway: Gateway) -> Reservation | None:
+def _reserve(call: Call, file: AudioFile, gateway: Dependencies) -> Reservation | None:
     """The audio's seconds, taken from the day's quota. Raises RateLimited."""
     billed = settle(file.audio.seconds, None).billed
     return limits.reserve_seconds(call.caller, billed, len(file.content), gateway.limits, gateway.now())
 
 
-def _ask(call: Call, request: TranscriptionRequest, pool: Sequence[Deployment], gateway: Gateway) -> Outcome:
+def _ask(
+    call: Call, request: TranscriptionRequest, pool: Sequence[Deployment], gateway: Dependencies
+) -> Outcome:
     """Ask the deployments of the pool in turn."""
     ordered = routing.order(pool, call.caller, gateway.cooldown, gateway.clock(), verbose=request.is_verbose)
     failover = Failover(
@@ -273,15 +275,15 @@ def _serialise(body: dict[str, Any], tried: int) -> str:
     except UnicodeEncodeError:  # half a surrogate pair from a provider: only as an escape is it text
         text = json.dumps(body, separators=(",", ":"))
         size = len(text)
-    if size > MOST_REPLY_BYTES or size + text.count('"') + text.count("\\") > _MOST_CARRIED_BYTES:
+    if size > MAX_REPLY_BYTES or size + text.count('"') + text.count("\\") > _MAX_CARRIED_BYTES:
         raise UpstreamError(
-            f"The transcript is larger than {MOST_REPLY_BYTES} bytes, the most that one reply carries.",
+            f"The transcript is larger than {MAX_REPLY_BYTES} bytes, the most that one reply carries.",
             headers={"x-should-retry": "false", "x-attempts": str(tried)},
         )
     return text
 
 
-def _no_provider(call: Call, gateway: Gateway) -> NoProvider:
+def _no_provider(call: Call, gateway: Dependencies) -> NoProvider:
     listed = _usable(gateway.catalog.listing(call.caller.user_id).deployments, call, gateway)
     models = callable_models(listed)[:5]
     online = f"Online now: {', '.join(models)}." if models else "No model is online for this key now."

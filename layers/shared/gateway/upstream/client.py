@@ -12,10 +12,10 @@ from typing import Any
 
 from gateway.providers import addresses
 from gateway.providers.addresses import BaseUrl
-from gateway.upstream.connection import Connection, Deadline, FailureKind, Peer, ProviderFailure, dial
+from gateway.upstream.connection import Connection, Deadline, FailureKind, Peer, ProviderError, dial
 from gateway.upstream.response import Answer, read_answer
 
-__all__ = ["Answer", "FailureKind", "ProviderClient", "ProviderFailure"]
+__all__ = ["Answer", "FailureKind", "ProviderClient", "ProviderError"]
 
 USER_AGENT = "stt-gateway/0.1.0"
 _IDLE_SECONDS = 60.0
@@ -69,13 +69,13 @@ class ProviderClient:
         `via` are ids of the gateways that the request went through, the sender's own last.
 
         `deadline` is a moment on the client's clock, in seconds, for everything: DNS, connecting, sending,
-        the answer's last byte. Raises ProviderFailure.
+        the answer's last byte. Raises ProviderError.
         """
         whole = Deadline(deadline, self._clock)
         audio = memoryview(audio).cast("B")
         reason = addresses.refusal(base_url, allow_private=self._allow_private)
         if reason is not None:
-            raise ProviderFailure("address_refused", reason)
+            raise ProviderError("address_refused", reason)
         base = addresses.parse(base_url)
         before, after = _form(fields, filename, content_type, boundary := secrets.token_hex(16))
         head = _head(base, boundary, len(before) + len(audio) + len(after), api_key, via)
@@ -91,7 +91,7 @@ class ProviderClient:
                 answer = self._exchange(base, connection, segments, whole)
                 if answer.status != 408:
                     return answer
-            except ProviderFailure as failure:
+            except ProviderError as failure:
                 if failure.kind != "reset" or connection.received:
                     raise
             opening = whole.within(self._connect_seconds, "connecting")
@@ -133,11 +133,11 @@ class ProviderClient:
         found = self._resolved(base, deadline)
         peers = [Peer(entry[0], entry[4]) for entry in found if entry[0] in {socket.AF_INET, socket.AF_INET6}]
         if not peers:
-            raise ProviderFailure("dns", "the host name has no address")
+            raise ProviderError("dns", "the host name has no address")
         if not self._allow_private:
             refused = next((peer.address for peer in peers if not addresses.is_public(peer.address)), None)
             if refused is not None:
-                raise ProviderFailure(
+                raise ProviderError(
                     "address_refused", f"{base.host} has the address {refused}, which is not public"
                 )
         return list(dict.fromkeys(peers))
@@ -156,9 +156,9 @@ class ProviderClient:
         try:
             found = outcome.get(timeout=deadline.left())
         except queue.Empty:
-            raise ProviderFailure("timeout", "the host name was not resolved in time") from None
+            raise ProviderError("timeout", "the host name was not resolved in time") from None
         if isinstance(found, OSError | UnicodeError):
-            raise ProviderFailure("dns", "the host name cannot be resolved") from None
+            raise ProviderError("dns", "the host name cannot be resolved") from None
         if isinstance(found, Exception):
             raise found
         return found
@@ -231,7 +231,7 @@ def _form(
 
 def _head(base: BaseUrl, boundary: str, length: int, api_key: str | None, via: Sequence[str]) -> bytes:
     if api_key is not None and not _is_header_text(api_key):
-        raise ProviderFailure("protocol", "the provider's api_key has characters that no header can carry")
+        raise ProviderError("protocol", "the provider's api_key has characters that no header can carry")
     authorization = "" if api_key is None else f"Authorization: Bearer {api_key}\r\n"
     # By `Via` (RFC 9110, section 7.6.3) proxies notice a loop; ours survives those that rewrite it.
     passed = f"Via: 1.1 {via[-1]}\r\nx-stt-gateway-via: {', '.join(via)}\r\n" if via else ""

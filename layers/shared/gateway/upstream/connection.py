@@ -26,10 +26,10 @@ FailureKind = Literal[
 # translations of home routers alive while a long transcription is computed.
 _KEEPALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))
 _RECEIVE_BYTES = 64 * 1024
-_LEAST_CONNECT_SECONDS = 1.0  # for one address when there are several; one SYN is repeated after 1 s
+_MIN_CONNECT_SECONDS = 1.0  # for one address when there are several; one SYN is repeated after 1 s
 
 
-class ProviderFailure(Exception):
+class ProviderError(Exception):
     """No answer came from the provider; `kind` is for metrics and routing, the text for the log alone."""
 
     def __init__(self, kind: FailureKind, detail: str) -> None:
@@ -47,10 +47,10 @@ class Deadline:
     doing: str = "sending the request and reading the answer"
 
     def left(self) -> float:
-        """Seconds left, more than 0; raises ProviderFailure `timeout` when there are none."""
+        """Seconds left, more than 0; raises ProviderError `timeout` when there are none."""
         seconds = self.at - self.clock()
         if seconds <= 0:
-            raise ProviderFailure("timeout", f"time ran out while {self.doing}")
+            raise ProviderError("timeout", f"time ran out while {self.doing}")
         return seconds
 
     def within(self, seconds: float, doing: str) -> "Deadline":
@@ -136,7 +136,7 @@ class Connection:
             except ssl.SSLWantWriteError:
                 self._wait(select.POLLOUT, deadline)
             except OSError as error:
-                raise ProviderFailure("reset", _reason(error)) from None
+                raise ProviderError("reset", _reason(error)) from None
             else:
                 self.received += len(data)
                 return data
@@ -178,19 +178,19 @@ def dial(
         secure = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
     except (OSError, ValueError) as error:
         sock.close()
-        raise ProviderFailure("tls", _reason(error)) from None
+        raise ProviderError("tls", _reason(error)) from None
     try:
         secure.settimeout(deadline.left())
         secure.do_handshake()  # its timeout counts for the whole handshake, not for each read
-    except ProviderFailure:
+    except ProviderError:
         secure.close()
         raise
     except TimeoutError:
         secure.close()
-        raise ProviderFailure("timeout", "the TLS handshake took too long") from None
+        raise ProviderError("timeout", "the TLS handshake took too long") from None
     except (OSError, ValueError) as error:
         secure.close()
-        raise ProviderFailure("tls", _reason(error)) from None
+        raise ProviderError("tls", _reason(error)) from None
     return Connection(secure, peer.address)
 
 
@@ -198,7 +198,7 @@ def _connect(peers: Sequence[Peer], deadline: Deadline) -> tuple[socket.socket, 
     failure: OSError = OSError(errno.EHOSTUNREACH, "no address")
     for position, peer in enumerate(peers):
         left = deadline.left()
-        share = min(left, max(left / (len(peers) - position), _LEAST_CONNECT_SECONDS))
+        share = min(left, max(left / (len(peers) - position), _MIN_CONNECT_SECONDS))
         try:
             sock = socket.socket(peer.family, socket.SOCK_STREAM)
         except OSError as error:  # a family this machine does not speak
@@ -214,8 +214,8 @@ def _connect(peers: Sequence[Peer], deadline: Deadline) -> tuple[socket.socket, 
         else:
             return sock, peer
     if isinstance(failure, TimeoutError):
-        raise ProviderFailure("timeout", "connecting took too long")
-    raise ProviderFailure("connect", _reason(failure))
+        raise ProviderError("timeout", "connecting took too long")
+    raise ProviderError("connect", _reason(failure))
 
 
 def _set_options(sock: socket.socket) -> None:

@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
-from gateway.upstream.connection import Connection, Deadline, ProviderFailure
+from gateway.upstream.connection import Connection, Deadline, ProviderError
 
 _HEAD_BYTES = 64 * 1024  # all headers, and all trailers
 _LINE_BYTES = 4 * 1024  # a status line, or the size of a chunk with its extensions
@@ -38,7 +38,7 @@ class _Head:
 def read_answer(connection: Connection, deadline: Deadline, limit: int) -> tuple[Answer, bool]:
     """The answer, its body decoded and at most `limit` bytes, and whether the connection can be used again.
 
-    Raises ProviderFailure. The framing is RFC 9112, sections 6 and 7.
+    Raises ProviderError. The framing is RFC 9112, sections 6 and 7.
     """
     reader = _Reader(connection, deadline, 2 * limit + 256 * 1024)
     head = reader.head()
@@ -47,7 +47,7 @@ def read_answer(connection: Connection, deadline: Deadline, limit: int) -> tuple
             break
         head = reader.head()
     if head.status < 200:
-        raise ProviderFailure("protocol", "an interim answer is not followed by the answer")
+        raise ProviderError("protocol", "an interim answer is not followed by the answer")
     body, delimited = _read_body(reader, head, limit)
     answer = Answer(
         status=head.status,
@@ -76,12 +76,12 @@ class _Reader:
         """A status line and the headers after it."""
         match = _STATUS_LINE.fullmatch(self.line(_LINE_BYTES).decode("latin-1"))
         if match is None:
-            raise ProviderFailure("protocol", "the answer does not begin with a status line of HTTP/1.1")
+            raise ProviderError("protocol", "the answer does not begin with a status line of HTTP/1.1")
         headers: dict[str, str] = {}
         for text in self.lines():
             name, colon, value = text.partition(":")
             if not colon or not name or name != name.strip():
-                raise ProviderFailure("protocol", "the answer has a malformed header")
+                raise ProviderError("protocol", "the answer has a malformed header")
             name, value = name.lower(), value.strip()
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         return _Head(int(match[1]), int(match[2]), headers)
@@ -104,7 +104,7 @@ class _Reader:
                 break
             self._receive()
         if not 0 <= end <= limit:
-            raise ProviderFailure("protocol", "the answer has a line or headers that are too long")
+            raise ProviderError("protocol", "the answer has a line or headers that are too long")
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         return line.removesuffix(b"\r")
@@ -129,10 +129,10 @@ class _Reader:
         data = self._connection.receive(self._deadline)
         if not data and not may_end:
             moment = "in the middle of the answer" if self._connection.received else "before the answer"
-            raise ProviderFailure("reset", f"the connection ended {moment}")
+            raise ProviderError("reset", f"the connection ended {moment}")
         self._left -= len(data)
         if self._left < 0:
-            raise ProviderFailure("oversized", "the framing of the answer is larger than the answer may be")
+            raise ProviderError("oversized", "the framing of the answer is larger than the answer may be")
         self._buffer += data
         return bool(data)
 
@@ -146,13 +146,13 @@ def _read_body(reader: _Reader, head: _Head, limit: int) -> tuple[bytes, bool]:
     if coding == "chunked":
         return _read_chunks(reader, limit), length is None
     if coding != "identity":
-        raise ProviderFailure("protocol", "the answer has a transfer encoding that was not asked for")
+        raise ProviderError("protocol", "the answer has a transfer encoding that was not asked for")
     if length is None:
         return reader.to_the_end(limit), False
     sizes = {size.strip() for size in length.split(",")}
     size = sizes.pop()
     if sizes or not re.fullmatch(r"[0-9]{1,18}", size):
-        raise ProviderFailure("protocol", "the answer has a malformed content length")
+        raise ProviderError("protocol", "the answer has a malformed content length")
     _check_size(int(size), limit)
     return reader.exactly(int(size)), True
 
@@ -162,7 +162,7 @@ def _read_chunks(reader: _Reader, limit: int) -> bytes:
     for _ in range(_MAX_CHUNKS):
         match = _CHUNK_SIZE.fullmatch(reader.line(_LINE_BYTES))
         if match is None:
-            raise ProviderFailure("protocol", "the answer has a malformed chunk")
+            raise ProviderError("protocol", "the answer has a malformed chunk")
         size = int(match[1], 16)
         if size == 0:
             reader.lines()  # trailers
@@ -170,13 +170,13 @@ def _read_chunks(reader: _Reader, limit: int) -> bytes:
         _check_size(len(body) + size, limit)
         body += reader.exactly(size)
         if reader.line(1):
-            raise ProviderFailure("protocol", "the answer has a chunk of another size than it says")
-    raise ProviderFailure("oversized", f"the answer has {_MAX_CHUNKS} chunks or more")
+            raise ProviderError("protocol", "the answer has a chunk of another size than it says")
+    raise ProviderError("oversized", f"the answer has {_MAX_CHUNKS} chunks or more")
 
 
 def _check_size(size: int, limit: int) -> None:
     if size > limit:
-        raise ProviderFailure("oversized", f"the answer has more than {limit} bytes")
+        raise ProviderError("oversized", f"the answer has more than {limit} bytes")
 
 
 def _decoded(body: bytes, encoding: str, limit: int) -> bytes:
@@ -192,8 +192,8 @@ def _decoded(body: bytes, encoding: str, limit: int) -> bytes:
             zlib_format = body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0
             return _inflated(body, zlib.MAX_WBITS if zlib_format else -zlib.MAX_WBITS, limit)
     except zlib.error:
-        raise ProviderFailure("encoding", f"the {encoding} body is damaged") from None
-    raise ProviderFailure("encoding", "the answer has an unknown content encoding")
+        raise ProviderError("encoding", f"the {encoding} body is damaged") from None
+    raise ProviderError("encoding", "the answer has an unknown content encoding")
 
 
 def _inflated(body: bytes, window_bits: int, limit: int) -> bytes:

@@ -10,7 +10,7 @@ from gateway.usage.record import Duration
 
 # A timing may end a little after the audio: decoders pad the last frame.
 _TIMING_SLACK_SECONDS = 1.0
-_MOST_MESSAGE = 200
+_MAX_MESSAGE = 200
 # Levels of lists and objects in a list of segments: those of the engines have three. Python reads and writes
 # thousands, but the caller's JSON reader may not.
 _MAX_LEVELS = 16
@@ -97,7 +97,7 @@ def refusal_message(body: bytes, api_key: str | None = None) -> str | None:
     if api_key:
         line = line.replace(api_key, "...")
     line = _UNSAFE.sub("...", line)
-    return line[:_MOST_MESSAGE] or None
+    return line[:_MAX_MESSAGE] or None
 
 
 def render_json(transcript: Transcript, duration: Duration) -> dict[str, Any]:

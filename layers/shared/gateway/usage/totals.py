@@ -11,7 +11,7 @@ from gateway.usage.record import Record, timestamp
 
 GROUPS = ("day", "model", "provider")
 DEFAULT_DAYS = 30
-MOST_DAYS = 366
+MAX_DAYS = 366
 FIRST_DAY = date.min + timedelta(days=DEFAULT_DAYS - 1)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -76,8 +76,8 @@ class Question:
         start = _day(query, "start") or max(end, FIRST_DAY) - timedelta(days=DEFAULT_DAYS - 1)
         if not start <= end:
             raise InvalidRequest("'start' must not be after 'end'.", param="start")
-        if (end - start).days >= MOST_DAYS:
-            raise InvalidRequest(f"'start' and 'end' span at most {MOST_DAYS} days.", param="start")
+        if (end - start).days >= MAX_DAYS:
+            raise InvalidRequest(f"'start' and 'end' span at most {MAX_DAYS} days.", param="start")
         group_by, role = query.get("group_by", "day"), query.get("role")
         if group_by not in GROUPS:
             raise InvalidRequest(f"'group_by' must be one of {', '.join(GROUPS)}.", param="group_by")

@@ -245,7 +245,7 @@ class LeftUndoneError(BotoCoreError):
 class Pause:
     """Between batches of which DynamoDB left something undone: longer each time, and not for ever."""
 
-    _MOST = 8
+    _MAX = 8
 
     def __init__(self) -> None:
         self._times = 0
@@ -257,7 +257,7 @@ class Pause:
             return
         self._times += 1
         seconds = 0.02 * 2**self._times
-        if self._times > self._MOST or seconds > deadline.left():
+        if self._times > self._MAX or seconds > deadline.left():
             raise LeftUndoneError
         time.sleep(seconds)
 

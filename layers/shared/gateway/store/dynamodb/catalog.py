@@ -14,7 +14,7 @@ from gateway.store.dynamodb.recent import Recent
 from gateway.store.dynamodb.rows import Row, deployment_of
 from gateway.transcription import routing
 
-MOST_CANDIDATES = 100
+MAX_CANDIDATES = 100
 # Rows of a model that are read to draw from. The first of every provider come first, the second next: all of the
 # first are read (of 20 times as many providers as there are owners), and of the rest as many as make a thousand.
 MAX_FIRST_ROWS = 4_000
@@ -23,7 +23,7 @@ MAX_ROWS = 1_000
 _OBJECTS_BYTES = 600
 MAX_REMEMBERED = 32_000_000
 # DynamoDB refuses partition keys over 2,048 bytes; no real model id comes near.
-_MOST_MODEL_BYTES = 1024
+_MAX_MODEL_BYTES = 1024
 
 
 class CatalogStore:
@@ -48,11 +48,9 @@ class CatalogStore:
         """Deployments of `model` (slug or served id) that the user may use, online or not: one query and one
         batch read of at most a hundred candidates, a random hundred when there are more."""
         slug = slug_of(model)
-        if not slug or len(slug.encode("utf-8", "replace")) > _MOST_MODEL_BYTES:
+        if not slug or len(slug.encode("utf-8", "replace")) > _MAX_MODEL_BYTES:
             return []
-        return self._recent.get(
-            (slug, user_id), lambda: self._read(user_id, f"model#{slug}", MOST_CANDIDATES)
-        )
+        return self._recent.get((slug, user_id), lambda: self._read(user_id, f"model#{slug}", MAX_CANDIDATES))
 
     def listing(self, user_id: str) -> Listing:
         """The deployments that the user may use, online or not, as far as listings reach."""

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gateway.providers.deployments import EVERYONE, Deployment, Model, audiences
+from gateway.providers.deployments import EVERYONE, DeployedModel, Deployment, audiences
 from gateway.slugs import slug_of
 
 Row = dict[str, Any]
@@ -124,7 +124,7 @@ def _listed_service(members: list[Deployment], base_url: str) -> Row:
     return service if first.base_url == base_url else service | {"base_url": first.base_url}
 
 
-def _optional(model: Model) -> Row:
+def _optional(model: DeployedModel) -> Row:
     name = model.display_name[:MAX_DISPLAY_NAME] if model.display_name else None
     optional = {"context_length": model.context_length, "display_name": name}
     return {key: value for key, value in optional.items() if value is not None}
@@ -187,9 +187,9 @@ def listed_deployments(row: Row, listing: Row | None, audience: str) -> Iterator
             )
 
 
-def _model(row: Row, common: tuple[str, ...]) -> Model:
+def _model(row: Row, common: tuple[str, ...]) -> DeployedModel:
     own = row.get("features", ())
-    return Model(
+    return DeployedModel(
         slug=row["slug"],
         served_id=row.get("served_id") or row["slug"],
         features=(*common, *own) if own else common,
