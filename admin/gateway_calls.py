@@ -8,7 +8,7 @@ import requests
 from requests.auth import AuthBase
 
 TIMEOUT_SECONDS = 15.0
-_MOST_MESSAGE = 500
+_MAX_MESSAGE = 500
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 
 
@@ -121,7 +121,7 @@ def _failure(url: str, action: str, answer: requests.Response, reply: dict[str, 
     if status == requests.codes.ok or (not said and not problems):
         message = f"{url} answered {action} with HTTP {status}, and not as a gateway does: is it one?"
     else:
-        message = f"the gateway answered {action} with HTTP {status}: {str(said)[:_MOST_MESSAGE]}"
+        message = f"the gateway answered {action} with HTTP {status}: {str(said)[:_MAX_MESSAGE]}"
     return CallFailed(
         message,
         status=status,

@@ -8,12 +8,13 @@ import typer
 
 from admin.stack import AsJson, Stack, key_store, refusals_in_words
 from admin.terminal import fail, show_json, show_table, time_of
-from gateway import keys, manifest
-from gateway.keys import KeyRecord
+from gateway import manifest
+from gateway.accounts import keys
+from gateway.accounts.keys import KeyRecord
 
 app = typer.Typer(name="keys", help="Users' API keys.", no_args_is_help=True, rich_markup_mode=None)
 
-MOST_NAME = 100
+MAX_NAME = 100
 
 
 def user_id_of(text: str) -> str:
@@ -56,8 +57,8 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a new key. It is printed once, alone on stdout, and stored only as a hash."""
-    if len(name) > MOST_NAME or not (name.isprintable() or name == ""):
-        fail(f"--name must be at most {MOST_NAME} printable characters")
+    if len(name) > MAX_NAME or not (name.isprintable() or name == ""):
+        fail(f"--name must be at most {MAX_NAME} printable characters")
     ends = None if expires is None else end_of(expires, time.time())
     with refusals_in_words():
         key, record = key_store(stack).create(user, name=name, expires_at=ends)

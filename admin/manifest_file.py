@@ -7,9 +7,9 @@ from typing import Any
 
 from admin.yaml_lines import Document, NotYaml, read_yaml
 from gateway import manifest
-from gateway.manifest import Manifest, ManifestInvalid
+from gateway.manifest import InvalidManifestError, Manifest
 
-MOST_REPORTED = 100
+MAX_REPORTED = 100
 
 
 class Unusable(Exception):
@@ -50,7 +50,7 @@ def read_file(path: Path) -> ManifestFile:
     ]
     try:
         valid = manifest.validate(document.value)
-    except ManifestInvalid as invalid:
+    except InvalidManifestError as invalid:
         # A place whose notation is already wrong is not told twice.
         fresh = {where: told for where, told in invalid.found.items() if where not in document.problems}
         found += [(document.line_of(where), f"{where}: {told}") for where, told in fresh.items()]
@@ -64,11 +64,11 @@ def _read_text(path: Path, name: str) -> str:
     try:
         with path.open("rb") as file:
             # Never more than the limit into memory: the parser is slow, and /dev/zero is endless.
-            raw = file.read(manifest.MOST_BYTES + 1)
+            raw = file.read(manifest.MAX_BYTES + 1)
     except OSError as error:
         raise Unusable([f"{name}: {error.strerror or 'cannot be read'}"]) from None
-    if len(raw) > manifest.MOST_BYTES:
-        raise Unusable([f"{name}: must be at most {manifest.MOST_BYTES} bytes (64 KiB)"])
+    if len(raw) > manifest.MAX_BYTES:
+        raise Unusable([f"{name}: must be at most {manifest.MAX_BYTES} bytes (64 KiB)"])
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -78,5 +78,5 @@ def _read_text(path: Path, name: str) -> str:
 
 def _told(name: str, found: list[tuple[int, str]]) -> list[str]:
     lines = [f"{name}:{line}: {message}" for line, message in sorted(found, key=lambda each: each[0])]
-    rest = len(lines) - MOST_REPORTED
-    return [*lines[:MOST_REPORTED], f"... and {rest} more"] if rest > 0 else lines
+    rest = len(lines) - MAX_REPORTED
+    return [*lines[:MAX_REPORTED], f"... and {rest} more"] if rest > 0 else lines

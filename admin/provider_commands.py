@@ -8,11 +8,11 @@ import typer
 from admin.key_commands import user_id_of
 from admin.stack import AsJson, Stack, provider_store, refusals_in_words, settings_of
 from admin.terminal import show_json, show_table
-from gateway.operators import Operator
+from gateway.providers.operators import Operator
 from gateway.settings import CatalogSettings
-from gateway.store import aws
-from gateway.store.credentials import CredentialStore
-from gateway.store.providers import ProviderStore
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.credentials import CredentialStore
+from gateway.store.dynamodb.providers import ProviderStore
 
 app = typer.Typer(name="providers", help="Operators' providers.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -9,7 +9,7 @@ from admin.gateway_calls import CallFailed, GatewayCalls
 from admin.manifest_file import ManifestFile
 
 DEFAULT_PORT = 443
-LONGEST_BACKOFF_SECONDS = 30.0
+MAX_BACKOFF_SECONDS = 30.0
 
 Say = Callable[[str], None]
 
@@ -90,7 +90,7 @@ class Publisher:
 
 def backoff(failures: int) -> float:
     """Seconds to wait after so many failures in a row: doubling from 1 to 30, less up to half of it at random."""
-    longest = min(LONGEST_BACKOFF_SECONDS, 2.0 ** min(failures - 1, 10))
+    longest = min(MAX_BACKOFF_SECONDS, 2.0 ** min(failures - 1, 10))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 (spreads calls, keeps no secret)
 
 

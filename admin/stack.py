@@ -9,10 +9,10 @@ import typer
 
 from admin.terminal import fail
 from gateway.settings import CatalogSettings
-from gateway.store import aws
-from gateway.store.keys import KeyStore
-from gateway.store.providers import ProviderStore
-from gateway.store.usage import UsageStore
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.keys import KeyStore
+from gateway.store.dynamodb.providers import ProviderStore
+from gateway.store.dynamodb.usage import UsageStore
 
 Stack = Annotated[
     str | None,

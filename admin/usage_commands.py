@@ -9,8 +9,8 @@ import typer
 
 from admin.stack import Stack, dead_letters_of, refusals_in_words, usage_store
 from admin.terminal import fail
-from gateway.store import aws
-from gateway.store.usage import LOST_RECORD
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.usage import LOST_RECORD
 
 app = typer.Typer(name="usage", help="Usage records.", no_args_is_help=True, rich_markup_mode=None)
 

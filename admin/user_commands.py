@@ -9,7 +9,7 @@ import typer
 from admin.key_commands import User
 from admin.stack import AsJson, Stack, key_store, refusals_in_words
 from admin.terminal import fail, show_json, show_table
-from gateway.keys import PREFERENCES, Limits
+from gateway.accounts.keys import PREFERENCES, Limits
 
 app = typer.Typer(
     name="users", help="Users' routing and limits.", no_args_is_help=True, rich_markup_mode=None

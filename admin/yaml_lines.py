@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from gateway.manifest.bounds import MOST_LEVELS, MOST_VALUES
+from gateway.manifest.bounds import MAX_LEVELS, MAX_VALUES
 from gateway.manifest.problems import join, kind
 
 _TAG = "tag:yaml.org,2002:"
@@ -88,7 +88,7 @@ def read_yaml(text: str) -> Document:
         line = text.count("\n", 0, error.position) + 1
         raise NotYaml(line, "control characters cannot stand in YAML") from None
     except RecursionError:
-        raise NotYaml(1, f"must be nested at most {MOST_LEVELS} levels deep") from None
+        raise NotYaml(1, f"must be nested at most {MAX_LEVELS} levels deep") from None
     return document
 
 
@@ -102,10 +102,10 @@ class _Reader:
 
     def value(self, node: yaml.Node, path: str, line: int, level: int) -> Any:
         self.values += 1
-        if self.values > MOST_VALUES:
-            raise NotYaml(line, f"more than {MOST_VALUES} values, counting each alias as what it repeats")
-        if level > MOST_LEVELS:
-            raise NotYaml(line, f"must be nested at most {MOST_LEVELS} levels deep")
+        if self.values > MAX_VALUES:
+            raise NotYaml(line, f"more than {MAX_VALUES} values, counting each alias as what it repeats")
+        if level > MAX_LEVELS:
+            raise NotYaml(line, f"must be nested at most {MAX_LEVELS} levels deep")
         self.document.lines.setdefault(path, line)
         if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
             return self._mapping(node, path, level)

@@ -24,7 +24,7 @@ from tests.lambda_runtime import artifacts
 ROUNDS = 15
 BASELINE = "boto3"
 GOALS = {"AuthorizerFunction": 1.4, "ModelsFunction": 1.4, "TranscribeFunction": 1.9}
-MOST_MODULES = 12
+MAX_MODULES = 12
 
 _PROGRAM = """
 import time
@@ -109,7 +109,7 @@ def print_modules(name: str, case: Case) -> None:
         if match := re.match(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)", line):
             package = match[2].partition(".")[0]
             own[package] = own.get(package, 0) + int(match[1])
-    slowest = sorted(own.items(), key=lambda item: -item[1])[:MOST_MODULES]
+    slowest = sorted(own.items(), key=lambda item: -item[1])[:MAX_MODULES]
     print(f"\n{name}: own import time by package, ms, one start")
     print("  " + ", ".join(f"{package} {microseconds / 1000:.0f}" for package, microseconds in slowest))
 

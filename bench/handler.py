@@ -28,15 +28,18 @@ import pybase64
 
 from bench.provider_client import ANSWER, milliseconds, start_sink
 from functions.transcribe import app
-from gateway import answers, audio, http, multipart, transcription
-from gateway.deployments import Deployment, Model
-from gateway.observability import metrics, report
-from gateway.provider_client import ProviderClient
+from gateway import audio, compose, http, multipart
+from gateway.observability import metrics
+from gateway.providers.deployments import DeployedModel, Deployment
 from gateway.settings import TranscribeSettings
-from gateway.store.catalog import CatalogStore
-from gateway.store.limits import LimitStore
-from gateway.transcription import Gateway
-from gateway.usage import Record
+from gateway.store.dynamodb.catalog import CatalogStore
+from gateway.store.dynamodb.limits import LimitStore
+from gateway.store.dynamodb.usage import item_of
+from gateway.transcription import failover, service
+from gateway.transcription.service import Dependencies
+from gateway.upstream.client import ProviderClient
+from gateway.usage.metrics import report
+from gateway.usage.record import Record
 
 EVENT = Path(__file__).parent.parent / "events" / "transcribe.json"
 SIZES = {"100 KB": 100_000, "1 MB": 1_000_000, "4 MB": 4_000_000, "25 MB": 25_000_000}
@@ -115,12 +118,12 @@ def prepare(port: int) -> None:
         version="1",
         service="asr",
         base_url=f"http://127.0.0.1:{port}/v1",
-        model=Model(MODEL, MODEL),
+        model=DeployedModel(MODEL, MODEL),
         last_seen_at=time.time() + 3600,
     )
     catalog = CatalogStore("none")
     catalog._recent._keep((MODEL, "alice"), time.monotonic() + 3600, [deployment])
-    gateway = Gateway(
+    gateway = Dependencies(
         settings=TranscribeSettings.read({"ALLOW_PRIVATE_PROVIDERS": "true", "MAX_IN_FLIGHT_PER_USER": "0"}),
         catalog=catalog,
         client=ProviderClient(allow_private=True),
@@ -129,7 +132,7 @@ def prepare(port: int) -> None:
         limits=LimitStore("none"),
         save=keep,
     )
-    app.gateway = lambda: gateway  # type: ignore[assignment]
+    compose.transcription = lambda: gateway  # type: ignore[assignment]
 
 
 def no_upload(file_id: str) -> tuple[memoryview, str | None]:
@@ -139,7 +142,7 @@ def no_upload(file_id: str) -> tuple[memoryview, str | None]:
 
 def keep(record: Record) -> None:
     """What the handler does with a record, without the write."""
-    record.to_item(400)
+    item_of(record, 400)
     report(record)
 
 
@@ -150,9 +153,9 @@ def watch_phases(stopwatch: Stopwatch) -> None:
     stopwatch.watch(audio, "probe", "probe")
     stopwatch.watch(CatalogStore, "deployments", "lookup")
     stopwatch.watch(ProviderClient, "transcribe", "provider")
-    stopwatch.watch(answers, "read", "read")
-    stopwatch.watch(transcription, "_render", "render")
-    stopwatch.watch(Record, "to_item", "record")
+    stopwatch.watch(failover, "read_transcript", "read")
+    stopwatch.watch(service, "_render", "render")
+    stopwatch.watch(sys.modules[__name__], "item_of", "record")
 
 
 def compare(port: int, size: int, stopwatch: Stopwatch) -> tuple[float, float, dict[str, float]]:

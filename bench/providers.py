@@ -11,10 +11,10 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from gateway.deployments import Deployment, Model
-from gateway.store.listings import HEAD_WEIGHT, MAX_WEIGHT_READ
-from gateway.store.recent import SECONDS
-from gateway.store.rows import Row, listing_of, rows_of
+from gateway.providers.deployments import DeployedModel, Deployment
+from gateway.store.dynamodb.listings import HEAD_WEIGHT, MAX_WEIGHT_READ
+from gateway.store.dynamodb.recent import SECONDS
+from gateway.store.dynamodb.rows import Row, listing_of, rows_of
 
 WRITE_USD_PER_MILLION = 0.625
 READ_USD_PER_MILLION = 0.125
@@ -42,7 +42,7 @@ class Fleet:
                 "17953489157701234abcdef",
                 "asr",
                 f"https://box-{number:05d}.example.com/v1",
-                Model(model, model, ("timestamps",)),
+                DeployedModel(model, model, ("timestamps",)),
                 access=chance.choice(("private", "authenticated")),
                 published_at=1_795_348_915,
             )

@@ -147,8 +147,8 @@ Ctrl-C stops everything."""
 
 def create_users(template: Template) -> None:
     """alice and bob, without limits."""
-    from gateway.keys import Limits
-    from gateway.store.keys import KeyStore
+    from gateway.accounts.keys import Limits
+    from gateway.store.dynamodb.keys import KeyStore
 
     store = KeyStore(template.physical_name("KeysTable"))
     for user, key in USERS.items():

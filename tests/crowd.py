@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from gateway.deployments import Deployment, Model
-from gateway.store.providers import ProviderStore
-from gateway.store.rows import Row, listing_of, rows_of
+from gateway.providers.deployments import DeployedModel, Deployment
+from gateway.store.dynamodb.providers import ProviderStore
+from gateway.store.dynamodb.rows import Row, listing_of, rows_of
 
 OWNERS, PROVIDERS = 50, 20
 # At the bounds: 64 KiB of manifest are about a hundred models like these in one service.
@@ -22,7 +22,7 @@ def hostile(owner: str, name: str, *, audience: str = "*") -> list[Deployment]:
             version="00000000000000001abcdef",
             service="asr",
             base_url=f"https://{name}.example/v1",
-            model=Model(
+            model=DeployedModel(
                 f"{owner}/{name}-{number:03d}-{'m' * 220}", f"{number}", features, None, "\U0001f984" * 64
             ),
             access="authenticated" if audience == "*" else "restricted",
@@ -58,6 +58,6 @@ def honest(owner: str, models: int = 5) -> list[Deployment]:
     """A provider as most are."""
     (example, *_) = hostile(owner, "home")
     return [
-        replace(example, model=Model(f"{owner}/model-{number}", "m", ("timestamps",)))
+        replace(example, model=DeployedModel(f"{owner}/model-{number}", "m", ("timestamps",)))
         for number in range(models)
     ]

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway.deployments import Deployment, Model
-from gateway.keys import Caller
-from gateway.limits import Claim, Taken, Wait
-from gateway.provider_client import Answer, ProviderFailure
-from gateway.providers import MAX_PROVIDERS, Provider
+from gateway.accounts.keys import Caller
+from gateway.accounts.limits import Claim, Taken, Wait
+from gateway.providers.deployments import DeployedModel, Deployment, Listing
+from gateway.providers.provider import MAX_PROVIDERS, Provider
+from gateway.upstream.client import Answer, ProviderError
 
 ALICE = Caller("alice", "key_alice")
 BOB = Caller("bob", "key_bob")
@@ -25,7 +25,7 @@ def deployment(
         version="1",
         service="asr",
         base_url=f"https://{name}.example/v1",
-        model=Model("m", "Served/M", tuple(features)),
+        model=DeployedModel("m", "Served/M", tuple(features)),
         access="authenticated",
     )
     return replace(made, **changes)
@@ -48,7 +48,7 @@ class FakeClock:
 
 @dataclass
 class FakeProviderClient:
-    """Answers by provider name; a value may be an Answer, a ProviderFailure, a list of them in turn, or a function
+    """Answers by provider name; a value may be an Answer, a ProviderError, a list of them in turn, or a function
     of the request."""
 
     answers: dict[str, Any]
@@ -62,7 +62,7 @@ class FakeProviderClient:
             reply = reply.pop(0)
         if callable(reply):
             reply = reply(request)
-        if isinstance(reply, ProviderFailure):
+        if isinstance(reply, ProviderError):
             raise reply
         assert isinstance(reply, Answer)
         return reply
@@ -86,8 +86,11 @@ class FakeCatalog:
             if asked in (each.model.slug, each.model.served_id.lower()) and each.allows(user_id)
         ]
 
-    def listing(self, user_id: str) -> list[Deployment]:
-        return [each for each in self.found if each.allows(user_id)]
+    def listing(self, user_id: str) -> Listing:
+        return Listing([each for each in self.found if each.allows(user_id)])
+
+    def forget(self) -> None:
+        pass
 
 
 @dataclass

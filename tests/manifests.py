@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway import manifest
-from gateway.manifest import ManifestInvalid
+from gateway.manifest import InvalidManifestError
 
 
 def manifest_of(*services: dict[str, Any]) -> dict[str, Any]:
@@ -27,6 +27,6 @@ def service(**fields: Any) -> dict[str, Any]:
 
 
 def problems_of(parsed: object) -> list[str]:
-    with pytest.raises(ManifestInvalid) as caught:
+    with pytest.raises(InvalidManifestError) as caught:
         manifest.validate(parsed)
     return caught.value.problems

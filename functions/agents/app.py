@@ -1,90 +1,80 @@
 """Operators' agents (register, manifest, heartbeat) and an operator's own providers."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from gateway import limits
-from gateway.http import caller_of, json_response, new_app, own_hosts, path_parameter, read_json, resolve
+from gateway import compose
+from gateway.accounts import limits
+from gateway.http import (
+    Event,
+    Route,
+    caller_of,
+    json_response,
+    lambda_handler,
+    own_hosts,
+    path_parameter,
+    read_json,
+)
 from gateway.lifecycle import prepare
-from gateway.operators import Operator
-from gateway.settings import catalog_settings
-from gateway.store import aws
-from gateway.store.credentials import credential_store
-from gateway.store.keys import key_store
-from gateway.store.limits import limit_store
-from gateway.store.providers import provider_store
-
-app = new_app()
+from gateway.providers.operators import Operator
 
 
-@app.post("/api/inference/agent/register")
-def register() -> "Response[str]":
-    headers = changes()
-    return json_response(operator().register(read_json(event())), headers=headers)
+def register(event: Event, _context: Any) -> "Response[str]":
+    headers = count_change(event)
+    return json_response(operator(event).register(read_json(event)), headers=headers)
 
 
-@app.put("/api/inference/agent/manifest")
-def upload_manifest() -> "Response[str]":
-    headers = changes()
-    return json_response(operator().upload_manifest(read_json(event())), headers=headers)
+def upload_manifest(event: Event, _context: Any) -> "Response[str]":
+    headers = count_change(event)
+    return json_response(operator(event).upload_manifest(read_json(event)), headers=headers)
 
 
-@app.post("/api/inference/agent/heartbeat")
-def heartbeat() -> "Response[str]":
-    return json_response(operator().heartbeat(read_json(event())))
+def heartbeat(event: Event, _context: Any) -> "Response[str]":
+    return json_response(operator(event).heartbeat(read_json(event)))
 
 
-@app.get("/v1/providers")
-def list_providers() -> "Response[str]":
-    return json_response(operator().list_providers())
+def list_providers(event: Event, _context: Any) -> "Response[str]":
+    return json_response(operator(event).list_providers())
 
 
-@app.patch("/v1/providers/[^/]+")
-def change_provider() -> "Response[str]":
-    headers, name = changes(), path_parameter(event(), "name")
-    return json_response(operator().change_provider(name, read_json(event())), headers=headers)
+def change_provider(event: Event, _context: Any) -> "Response[str]":
+    headers, name = count_change(event), path_parameter(event, "name")
+    return json_response(operator(event).change_provider(name, read_json(event)), headers=headers)
 
 
-@app.delete("/v1/providers/[^/]+")
-def delete_provider() -> "Response[str]":
-    return json_response(operator().delete(path_parameter(event(), "name")))
+def change_service(event: Event, _context: Any) -> "Response[str]":
+    headers = count_change(event)
+    name, service = path_parameter(event, "name"), path_parameter(event, "service")
+    return json_response(operator(event).change_service(name, service, read_json(event)), headers=headers)
 
 
-@app.patch("/v1/providers/[^/]+/services/[^/]+")
-def change_service() -> "Response[str]":
-    headers = changes()
-    name, service = path_parameter(event(), "name"), path_parameter(event(), "service")
-    return json_response(operator().change_service(name, service, read_json(event())), headers=headers)
+def delete_provider(event: Event, _context: Any) -> "Response[str]":
+    return json_response(operator(event).delete(path_parameter(event, "name")))
 
 
-def event() -> dict[str, Any]:
-    return app.current_event.raw_event
+def operator(event: Event) -> Operator:
+    return compose.operator(caller_of(event), compose.catalog_settings().reached_at(own_hosts(event)))
 
 
-def operator() -> Operator:
-    user_id = caller_of(event()).user_id
-    settings = catalog_settings().reached_at(own_hosts(event()))
-    return Operator(
-        user_id,
-        provider_store(),
-        credential_store(),
-        settings,
-        time.time(),
-        is_own_key=lambda key: key_store().knows(key),
-    )
-
-
-def changes() -> dict[str, str]:
+def count_change(event: Event) -> Mapping[str, str]:
     """Count one change against the operator's rate, before its body is read; the headers that say what is left.
     Raises RateLimited."""
-    allowance = limits.take_change(caller_of(event()), limit_store(), time.time())
+    allowance = limits.take_change(caller_of(event), compose.limits(), time.time())
     return allowance.headers() if allowance else {}
 
 
-def handler(raw_event: dict[str, Any], context: Any) -> dict[str, Any]:
-    return resolve(app, raw_event, context)
+ROUTES = (
+    Route("POST", "/api/inference/agent/register", register),
+    Route("PUT", "/api/inference/agent/manifest", upload_manifest),
+    Route("POST", "/api/inference/agent/heartbeat", heartbeat),
+    Route("GET", "/v1/providers", list_providers),
+    Route("PATCH", "/v1/providers/{name}", change_provider),
+    Route("DELETE", "/v1/providers/{name}", delete_provider),
+    Route("PATCH", "/v1/providers/{name}/services/{service}", change_service),
+)
+handler = lambda_handler(ROUTES)
 
-
-prepare(aws.dynamodb, catalog_settings, renew=[aws.close_connections])
+prepare(compose.prepare_store, compose.catalog_settings, renew=[compose.renew_store])

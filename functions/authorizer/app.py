@@ -3,11 +3,9 @@
 import time
 from typing import Any
 
-from gateway import deadline
-from gateway.authorization import bearer_key, policy
+from gateway import compose, deadline
+from gateway.accounts.authorization import bearer_key, policy
 from gateway.lifecycle import prepare
-from gateway.store import aws
-from gateway.store.keys import key_store
 
 # Left of the function's time to answer.
 MARGIN_SECONDS = 0.5
@@ -16,8 +14,8 @@ MARGIN_SECONDS = 0.5
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     key = bearer_key(event.get("authorizationToken") or "")
     with deadline.within(context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS):
-        caller = key_store().identify(key, time.time()) if key else None
+        caller = compose.keys().identify(key, time.time()) if key else None
     return policy(event["methodArn"], caller)
 
 
-prepare(aws.dynamodb, key_store, renew=[aws.close_connections])
+prepare(compose.prepare_store, compose.keys, renew=[compose.renew_store])

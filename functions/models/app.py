@@ -5,57 +5,54 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from gateway import catalog
-from gateway.deployments import Deployment, slug_of, usable
+from gateway import compose
 from gateway.errors import NotFound
-from gateway.http import caller_of, json_response, new_app, own_hosts, path_parameter, resolve
-from gateway.keys import Caller
+from gateway.http import Event, Route, caller_of, json_response, lambda_handler, own_hosts, path_parameter
 from gateway.lifecycle import prepare
-from gateway.settings import CatalogSettings, catalog_settings
-from gateway.store import aws
-from gateway.store.catalog import catalog_store
-
-app = new_app()
+from gateway.providers import model_list
+from gateway.providers.deployments import Deployment, usable
+from gateway.slugs import slug_of
 
 
-@app.get("/v1/models")
-def list_models() -> "Response[str]":
-    event = app.current_event.raw_event
-    caller, settings = caller_of(event), catalog_settings().reached_at(own_hosts(event))
-    listing = catalog_store().whole_listing(caller.user_id)
-    callable_now = usable(listing.deployments, caller, settings, time.time())
-    return json_response(catalog.list_models(callable_now, caller.user_id, is_cut=listing.is_cut))
+def list_models(event: Event, _context: Any) -> "Response[str]":
+    caller = caller_of(event)
+    listing = compose.catalog().listing(caller.user_id)
+    online = callable_now(listing.deployments, event)
+    return json_response(model_list.list_models(online, caller.user_id, is_cut=listing.is_cut))
 
 
-@app.get("/v1/models/.+")
-def retrieve_model() -> "Response[str]":
-    event = app.current_event.raw_event
-    caller, settings = caller_of(event), catalog_settings().reached_at(own_hosts(event))
+def retrieve_model(event: Event, _context: Any) -> "Response[str]":
     asked = slug_of(path_parameter(event, "id"))
-    pool = catalog.pool_of(asked, _online(asked, caller, settings))
+    pool = model_list.pool_of(asked, deployments_of(asked, event))
     slug = pool[0].model.slug if pool else asked
     if slug != asked:  # a served id: the entry is the model's, which may be served under other ids as well
-        pool = _online(slug, caller, settings)
+        pool = deployments_of(slug, event)
     pool = [each for each in pool if each.model.slug == slug]
     if not pool:
         raise NotFound(
             "No such model is online for this key: GET /v1/models lists those that are.", param="model"
         )
-    return json_response(catalog.model_entry(pool))
+    return json_response(model_list.model_entry(pool))
 
 
-def _online(model: str, caller: Caller, settings: CatalogSettings) -> list[Deployment]:
-    candidates = catalog_store().deployments(model, caller.user_id)
-    return usable(candidates, caller, settings, time.time())
+def deployments_of(model: str, event: Event) -> list[Deployment]:
+    return callable_now(compose.catalog().deployments(model, caller_of(event).user_id), event)
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    return resolve(app, event, context)
+def callable_now(deployments: list[Deployment], event: Event) -> list[Deployment]:
+    settings = compose.catalog_settings().reached_at(own_hosts(event))
+    return usable(deployments, caller_of(event), settings, time.time())
 
+
+ROUTES = (
+    Route("GET", "/v1/models", list_models),
+    Route("GET", "/v1/models/{id+}", retrieve_model),
+)
+handler = lambda_handler(ROUTES)
 
 prepare(
-    aws.dynamodb,
-    catalog_store,
-    catalog_settings,
-    renew=[aws.close_connections, lambda: catalog_store().forget()],
+    compose.prepare_store,
+    compose.catalog,
+    compose.catalog_settings,
+    renew=[compose.renew_store, lambda: compose.catalog().forget()],
 )

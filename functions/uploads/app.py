@@ -1,66 +1,62 @@
 """POST /v1/uploads, its parts, complete and cancel: audio too large for one request."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
+from gateway import compose
 from gateway.errors import MissingFile
-from gateway.http import caller_of, json_response, new_app, path_parameter, read_form, read_json, resolve
+from gateway.http import (
+    Event,
+    Route,
+    caller_of,
+    json_response,
+    lambda_handler,
+    path_parameter,
+    read_form,
+    read_json,
+)
 from gateway.lifecycle import prepare
 from gateway.multipart import Part
 from gateway.settings import upload_settings
-from gateway.store import aws
-from gateway.store.uploads import upload_store
 from gateway.uploads import Uploads
 
-app = new_app()
+
+def create(event: Event, _context: Any) -> "Response[str]":
+    return json_response(uploads(event).create(read_json(event)))
 
 
-@app.post("/v1/uploads")
-def create() -> "Response[str]":
-    return json_response(uploads().create(read_json(event())))
+def add_part(event: Event, _context: Any) -> "Response[str]":
+    return json_response(uploads(event).add_part(path_parameter(event, "id"), form(event)))
 
 
-@app.post("/v1/uploads/[^/]+/parts")
-def add_part() -> "Response[str]":
-    return json_response(uploads().add_part(upload_id(), form()))
+def complete(event: Event, _context: Any) -> "Response[str]":
+    return json_response(uploads(event).complete(path_parameter(event, "id"), read_json(event)))
 
 
-@app.post("/v1/uploads/[^/]+/complete")
-def complete() -> "Response[str]":
-    return json_response(uploads().complete(upload_id(), read_json(event())))
+def cancel(event: Event, _context: Any) -> "Response[str]":
+    return json_response(uploads(event).cancel(path_parameter(event, "id")))
 
 
-@app.post("/v1/uploads/[^/]+/cancel")
-def cancel() -> "Response[str]":
-    return json_response(uploads().cancel(upload_id()))
-
-
-def event() -> dict[str, Any]:
-    return app.current_event.raw_event
-
-
-def upload_id() -> str:
-    return path_parameter(event(), "id")
-
-
-def form() -> Sequence[Part]:
+def form(event: Event) -> Sequence[Part]:
     """The part's form; none at all is one without fields, whose error names the field of this route."""
     try:
-        return read_form(event())
+        return read_form(event)
     except MissingFile:
         return ()
 
 
-def uploads() -> Uploads:
-    user_id = caller_of(event()).user_id
-    return Uploads(user_id, upload_store(), time.time(), upload_settings().part_bytes)
+def uploads(event: Event) -> Uploads:
+    return compose.uploads(caller_of(event))
 
 
-def handler(raw_event: dict[str, Any], context: Any) -> dict[str, Any]:
-    return resolve(app, raw_event, context)
+ROUTES = (
+    Route("POST", "/v1/uploads", create),
+    Route("POST", "/v1/uploads/{id}/parts", add_part),
+    Route("POST", "/v1/uploads/{id}/complete", complete),
+    Route("POST", "/v1/uploads/{id}/cancel", cancel),
+)
+handler = lambda_handler(ROUTES)
 
-
-prepare(aws.dynamodb, upload_settings, renew=[aws.close_connections])
+prepare(compose.prepare_store, upload_settings, renew=[compose.renew_store])

@@ -5,26 +5,20 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from gateway import totals
-from gateway.http import caller_of, json_response, new_app, resolve
+from gateway import compose
+from gateway.http import Event, Route, caller_of, json_response, lambda_handler
 from gateway.lifecycle import prepare
-from gateway.store import aws
-from gateway.store.totals import totals_store
-from gateway.totals import Question
-
-app = new_app()
+from gateway.usage import totals
+from gateway.usage.totals import Question
 
 
-@app.get("/v1/usage")
-def usage() -> "Response[str]":
-    event = app.current_event.raw_event
+def usage(event: Event, _context: Any) -> "Response[str]":
     question = Question.read(event.get("queryStringParameters") or {}, time.time())
-    found = totals_store().read(caller_of(event).user_id, question)
+    found = compose.totals().read(caller_of(event).user_id, question)
     return json_response(totals.answer(found, question.group_by))
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    return resolve(app, event, context)
+ROUTES = (Route("GET", "/v1/usage", usage),)
+handler = lambda_handler(ROUTES)
 
-
-prepare(aws.dynamodb, renew=[aws.close_connections])
+prepare(compose.prepare_store, renew=[compose.renew_store])

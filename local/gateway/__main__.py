@@ -94,7 +94,7 @@ def main() -> None:
     os.environ.setdefault("REQUEST_BUDGET_SECONDS", DEFAULT_BUDGET_SECONDS)
     template = Template(arguments.template, endpoint=os.environ.get("AWS_ENDPOINT_URL"))
     share_variables(template)
-    modules = [f"gateway.{module.name}" for module in pkgutil.iter_modules(gateway.__path__)]
+    modules = [module.name for module in pkgutil.walk_packages(gateway.__path__, "gateway.")]
     clients = ["local.gateway.preloaded"] if template.endpoint else []
     preload([*_PRELOADED, *modules, *clients])
     serve(new_app(template, Origins.read(os.environ), arguments.ready_file), listener_of(arguments))

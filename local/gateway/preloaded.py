@@ -3,7 +3,7 @@
 Lambda's SnapStart does the same to a function. No connection is open yet, so a fork shares none.
 """
 
-from gateway.store import aws
+from gateway.store.dynamodb import aws
 
 for service in ("dynamodb", "kms", "sqs"):
     aws.client(service)

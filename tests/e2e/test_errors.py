@@ -22,7 +22,7 @@ from tests.e2e.wire import (
 from tests.running import Gateway
 
 pytestmark = pytest.mark.e2e
-MOST_BYTES = 26_214_400
+MAX_BYTES = 26_214_400
 INVALID = "invalid_request_error"
 BROKEN = form(file_part())[:-6]
 PDF = part("file", b"%PDF-1.7 garbage", filename="garbage.pdf", content_type="application/pdf")
@@ -150,9 +150,9 @@ def test_a_missing_file_comes_before_a_bad_field(gateway: Gateway) -> None:
 
 
 def test_a_file_that_is_too_large_comes_before_its_type(gateway: Gateway) -> None:
-    whole = form(file_part(b"%PDF" + bytes(MOST_BYTES - 3), content_type="application/pdf"))
+    whole = form(file_part(b"%PDF" + bytes(MAX_BYTES - 3), content_type="application/pdf"))
     message = assert_error(post_form(gateway, whole), 413, "file_too_large")
-    assert "25" in message or str(MOST_BYTES) in message
+    assert "25" in message or str(MAX_BYTES) in message
 
 
 def test_a_wrong_type_comes_before_a_bad_field_and_a_missing_model(gateway: Gateway) -> None:

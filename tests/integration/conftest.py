@@ -7,8 +7,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from gateway import settings
-from gateway.store import aws, catalog, credentials, keys, limits, providers, totals, uploads, usage
+from gateway import compose, settings
+from gateway.store.dynamodb import aws, catalog, credentials, keys, limits, providers, totals, uploads, usage
 from local.embedded_aws import CREDENTIALS, create_resources
 from server.template import Template
 
@@ -26,6 +26,9 @@ CACHED = (
     settings.catalog_settings,
     settings.transcribe_settings,
     settings.upload_settings,
+    compose.catalog_settings,
+    compose.transcription,
+    settings.usage_settings,
 )
 
 

@@ -8,13 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from admin.cli import app
-from gateway.keys import PREFERENCES, Limits
-from gateway.operators import Operator
+from gateway.accounts.keys import PREFERENCES, Limits
+from gateway.providers.operators import Operator
 from gateway.settings import CatalogSettings
-from gateway.store import aws
-from gateway.store.credentials import credential_store
-from gateway.store.keys import KeyStore, key_store
-from gateway.store.providers import provider_store
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.credentials import credential_store
+from gateway.store.dynamodb.keys import KeyStore, key_store
+from gateway.store.dynamodb.providers import provider_store
 from server.template import Template
 
 

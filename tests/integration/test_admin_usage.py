@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from admin.cli import app
-from gateway.store import aws
-from gateway.store.usage import LOST_RECORD, usage_store
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.usage import LOST_RECORD, usage_store
 
 pytestmark = pytest.mark.usefixtures("in_process_aws")
 

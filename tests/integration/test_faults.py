@@ -14,14 +14,14 @@ import pytest
 import trustme
 
 from functions.transcribe import app as transcribe
-from gateway import settings
-from gateway.keys import Caller
-from gateway.operators import Operator
+from gateway import compose, settings
+from gateway.accounts.keys import Caller
+from gateway.providers.operators import Operator
 from gateway.settings import CatalogSettings
-from gateway.store import aws
-from gateway.store.credentials import credential_store
-from gateway.store.providers import provider_store
-from gateway.store.usage import usage_store
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.credentials import credential_store
+from gateway.store.dynamodb.providers import provider_store
+from gateway.store.dynamodb.usage import usage_store
 from tests.misbehaving_server import MisbehavingServer
 
 
@@ -115,11 +115,11 @@ def gateway(
     monkeypatch.setenv("PROVIDER_CA_BUNDLE", str(bundle))
     monkeypatch.setenv("ALLOW_PRIVATE_PROVIDERS", "true")
     monkeypatch.setenv("REQUEST_BUDGET_SECONDS", str(budget))
-    for cached in (settings.transcribe_settings, settings.catalog_settings, transcribe.gateway):
+    for cached in (settings.transcribe_settings, settings.catalog_settings, compose.transcription):
         cached.cache_clear()
     yield
-    transcribe.gateway().client.close()
-    transcribe.gateway.cache_clear()
+    compose.transcription().client.close()
+    compose.transcription.cache_clear()
 
 
 Publish = Callable[..., None]
@@ -289,7 +289,7 @@ def test_a_url_that_may_not_be_dialled_does_not_route(
     url: str, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALLOW_PRIVATE_PROVIDERS", "false")
-    for cached in (settings.transcribe_settings, settings.catalog_settings, transcribe.gateway):
+    for cached in (settings.transcribe_settings, settings.catalog_settings, compose.transcription):
         cached.cache_clear()
     publish("bad", url)
     status, body, _, record, _ = send()

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
+from gateway.accounts.keys import Caller, Limits
 from gateway.http import EXPOSED
-from gateway.keys import Caller, Limits
-from gateway.operators import Operator
+from gateway.providers.operators import Operator
 from gateway.settings import CatalogSettings
-from gateway.store import aws
-from gateway.store.catalog import catalog_store
-from gateway.store.credentials import credential_store
-from gateway.store.keys import key_store
-from gateway.store.providers import provider_store
-from gateway.store.usage import usage_store
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.catalog import catalog_store
+from gateway.store.dynamodb.credentials import credential_store
+from gateway.store.dynamodb.keys import key_store
+from gateway.store.dynamodb.providers import provider_store
+from gateway.store.dynamodb.usage import usage_store
 from server.template import Template
 
 pytestmark = pytest.mark.usefixtures("in_process_aws")

@@ -8,16 +8,16 @@ import pytest
 
 from gateway import manifest
 from gateway.errors import InvalidRequest
-from gateway.manifest import ManifestInvalid
-from gateway.manifest.bounds import MOST_BYTES, as_json
-from gateway.operators import ManifestRefused, Operator
-from gateway.providers import MAX_PROVIDERS, deployments_of, row_count
+from gateway.manifest import InvalidManifestError
+from gateway.manifest.bounds import MAX_BYTES, as_json
+from gateway.providers.operators import ManifestRefused, Operator
+from gateway.providers.provider import MAX_PROVIDERS, deployments_of, row_count
 from gateway.settings import CatalogSettings
-from gateway.store import aws
-from gateway.store.catalog import catalog_store
-from gateway.store.credentials import credential_store
-from gateway.store.providers import provider_store
-from gateway.store.rows import rows_of
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.catalog import catalog_store
+from gateway.store.dynamodb.credentials import credential_store
+from gateway.store.dynamodb.providers import provider_store
+from gateway.store.dynamodb.rows import rows_of
 from tests.manifests import manifest_of, service
 
 pytestmark = pytest.mark.usefixtures("in_process_aws")
@@ -68,7 +68,7 @@ def operator(owner: str = "alice") -> Operator:
 def filled(parsed: dict[str, Any]) -> dict[str, Any]:
     """The document with as many notes as it takes."""
     notes: list[str] = []
-    while (room := MOST_BYTES - len(as_json(parsed | {"x": [*notes, ""]}))) > 0:
+    while (room := MAX_BYTES - len(as_json(parsed | {"x": [*notes, ""]}))) > 0:
         notes.append(UNICORN * min(1024, room // 4) or "x" * room)
     return parsed | {"x": notes}
 
@@ -133,7 +133,7 @@ def worst_manifests() -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("shape", worst_manifests())
 def test_the_largest_manifests_are_stored_in_items_far_below_dynamodbs_limit(shape: str) -> None:
     parsed = filled(worst_manifests()[shape])
-    assert MOST_BYTES - 8 < len(as_json(parsed)) <= MOST_BYTES
+    assert MAX_BYTES - 8 < len(as_json(parsed)) <= MAX_BYTES
     operator().register({"name": "home", "public_url": f"https://h/{UNICORN * 1014}"})
     operator().upload_manifest({"parsed": parsed})
     sizes = item_sizes()
@@ -141,7 +141,7 @@ def test_the_largest_manifests_are_stored_in_items_far_below_dynamodbs_limit(sha
     # What others read past is small.
     assert sizes["audience"] < 1000
     assert sizes["head"] < 300
-    listed = {each.model.slug for each in catalog_store().listing("alice")}
+    listed = {each.model.slug for each in catalog_store().listing("alice").deployments}
     slugs = {model.slug for each in manifest.validate(parsed).services for model in each.models}
     assert listed == slugs
     assert operator().delete("home")["deleted"]
@@ -193,7 +193,7 @@ def test_a_manifest_over_the_rows_is_refused_before_anything_is_written() -> Non
     parsed = manifest_of(
         *(service(name=f"s{n}", models=[{"id": f"{m}"} for m in range(200)]) for n in range(3))
     )
-    with pytest.raises(ManifestInvalid, match="and take 601"):
+    with pytest.raises(InvalidManifestError, match="and take 601"):
         manifest.validate(parsed)
     with pytest.raises(ManifestRefused):
         operator().upload_manifest({"parsed": parsed})

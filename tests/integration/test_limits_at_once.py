@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gateway.limits import Claim, Rate
-from gateway.store import aws
-from gateway.store.limits import LimitStore
+from gateway.accounts.limits import Claim, Rate
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.limits import LimitStore
 from tests.conftest import TestAws
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.deployments import Deployment
-from gateway.store import aws, listings
-from gateway.store.catalog import MAX_ROWS, CatalogStore, catalog_store
-from gateway.store.providers import provider_store
-from gateway.store.rows import Row, rows_of
+from gateway.providers.deployments import Deployment
+from gateway.store.dynamodb import aws, listings
+from gateway.store.dynamodb.catalog import MAX_ROWS, CatalogStore, catalog_store
+from gateway.store.dynamodb.providers import provider_store
+from gateway.store.dynamodb.rows import Row, rows_of
 from tests.crowd import OWNERS, PROVIDERS, crowd, honest, hostile, store_listed
 from tests.integration.test_functions import Context, event
 
@@ -62,7 +62,7 @@ def test_small_providers_are_read_in_a_bounded_number_of_calls(monkeypatch: pyte
             return getattr(real, name)
 
     monkeypatch.setattr(aws, "client", lambda _: Counting())
-    listing = catalog_store().whole_listing("victim")
+    listing = catalog_store().listing("victim")
     assert len(calls) <= 25
     assert "zed" in owners_in(listing.deployments)
     assert len(owners_in(listing.deployments)) == OWNERS + 1
@@ -93,7 +93,7 @@ def test_everyones_part_is_read_and_remembered_once_for_all_users(monkeypatch: p
     monkeypatch.setattr(aws, "query", counting)
     store = CatalogStore(catalog_store().table)
     for user in ("ann", "ben", "ann", "cid", "ben"):
-        assert len(store.listing(user)) == 5
+        assert len(store.listing(user).deployments) == 5
     assert asked == ["audience#*", "audience#ann", "audience#ben", "audience#cid"]
     one = store._recent_listings.held
     for number in range(100):
@@ -150,7 +150,7 @@ def test_looking_a_model_up_reads_a_row_of_every_provider_before_a_second_of_any
             yield row
 
     monkeypatch.setattr(aws, "query", counting)
-    monkeypatch.setattr("gateway.store.catalog.MOST_CANDIDATES", 10_000)
+    monkeypatch.setattr("gateway.store.dynamodb.catalog.MAX_CANDIDATES", 10_000)
     found = catalog_store().deployments("whisper", "victim")
     assert len(read) <= MAX_ROWS + 1
     assert "zed" in owners_in(found)
@@ -221,10 +221,10 @@ def test_rows_of_before_are_still_listed_and_found_and_swept() -> None:
         Key={"pk": {"S": "owner#ann"}, "sk": {"S": f"version#home#{version}"}},
         UpdateExpression="REMOVE layout, looping",
     )
-    assert {each.model.slug for each in catalog_store().listing("ben")} == {
+    assert {each.model.slug for each in catalog_store().listing("ben").deployments} == {
         f"ann/model-{n}" for n in range(3)
     }
-    assert all(each.has_timestamps for each in catalog_store().listing("ben"))
+    assert all(each.has_timestamps for each in catalog_store().listing("ben").deployments)
     assert len(catalog_store().deployments("m", "ben")) == 3
     assert store.delete("ann", "home")
     left = [item["sk"]["S"] for item in table.scan(TableName=store.table)["Items"]]

@@ -1,33 +1,37 @@
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from functions.usage_retry import app as usage_retry
 from functions.usage_rollup import app as usage_rollup
-from gateway.limits import Claim, Rate
-from gateway.store import aws
-from gateway.store.limits import limit_store
-from gateway.store.totals import totals_store
-from gateway.store.usage import usage_store
-from gateway.totals import Question
+from gateway.accounts.limits import Claim, Rate
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.limits import limit_store
+from gateway.store.dynamodb.totals import totals_store
+from gateway.store.dynamodb.usage import item_of, usage_store
+from gateway.usage.record import Attempt, Duration, Record
+from gateway.usage.totals import Question
 
 pytestmark = pytest.mark.usefixtures("in_process_aws")
 EVER = Question("2026-01-01", "2026-12-31", "day", False)
 
 
-def record(number: int = 1, **changes: Any) -> dict[str, Any]:
-    made = {
-        "user_id": "bob",
-        "request_id": f"r{number}",
-        "time": "2026-01-01T00:00:00.000Z",
-        "status": "succeeded",
-        "model": "m",
-        "provider": "alice/home",
-        "billed_seconds": 10,
-        "attempts": [{"provider": "alice/home", "outcome": "ok", "milliseconds": 1}],
-    }
-    return made | changes
+def record(number: int = 1, *, user: str = "bob", day: int = 1) -> dict[str, Any]:
+    """The stored item of a request that alice's provider served, 10 seconds long."""
+    made = Record(
+        f"r{number}",
+        user,
+        "key_1",
+        datetime(2026, 1, day, tzinfo=UTC).timestamp(),
+        model="m",
+        provider="alice/home",
+        duration=Duration(10.0, "measured"),
+        http_status=200,
+        attempts=(Attempt("alice/home", "ok", 1),),
+    )
+    return item_of(made, 400)
 
 
 def batch(*records: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +54,7 @@ def test_a_stream_that_delivers_twice_counts_once() -> None:
 
 
 def test_days_are_asked_for_inclusively() -> None:
-    usage_rollup.handler(batch(*(record(n, time=f"2026-01-0{n}T12:00:00.000Z") for n in range(1, 6))), None)
+    usage_rollup.handler(batch(*(record(n, day=n) for n in range(1, 6))), None)
     assert seconds(question=Question("2026-01-02", "2026-01-04", "day", False)) == 30
 
 
@@ -141,5 +145,5 @@ def test_seconds_are_reserved_up_to_the_quota_and_given_back() -> None:
 
 
 def test_a_request_id_that_was_seen_before_hides_no_other_record() -> None:
-    usage_rollup.handler(batch(record(1), record(1, user_id="carol")), None)
+    usage_rollup.handler(batch(record(1), record(1, user="carol")), None)
     assert (seconds("bob"), seconds("carol")) == (10, 10)

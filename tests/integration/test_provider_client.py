@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from gateway import addresses
-from gateway.provider_client import USER_AGENT, Answer, ProviderClient, ProviderFailure, tls_context
+from gateway.providers import addresses
+from gateway.upstream.client import USER_AGENT, Answer, ProviderClient, ProviderError, tls_context
 from tests.misbehaving_server import MisbehavingServer
 
 AUDIO = bytes(range(256)) * 400
@@ -81,7 +81,7 @@ def transcribe(
 @contextlib.contextmanager
 def fails(kind: str, *, within: float, not_before: float = 0.0) -> Iterator[None]:
     started = time.monotonic()
-    with pytest.raises(ProviderFailure) as caught:
+    with pytest.raises(ProviderError) as caught:
         yield
     assert caught.value.kind == kind, caught.value
     assert not_before <= time.monotonic() - started < within
@@ -677,7 +677,7 @@ def test_no_failure_leaves_a_socket_behind(
         pytest.skip("needs /proc")
     before = len(list(descriptors.iterdir()))
     for fault in ("refuse", "no-handshake", "wrong-certificate", "not-http", "truncated", "never-answer"):
-        with pytest.raises(ProviderFailure):
+        with pytest.raises(ProviderError):
             transcribe(client, server.url(fault), seconds=0.3)
     time.sleep(0.1)
     # The server's own ends of connections that it still holds are descriptors of this process too.

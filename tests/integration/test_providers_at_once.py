@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gateway.providers import MAX_PROVIDERS
-from gateway.store import aws
-from gateway.store.providers import ProviderStore
+from gateway.providers.provider import MAX_PROVIDERS
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.providers import ProviderStore
 from tests.conftest import TestAws
 
 

@@ -13,17 +13,18 @@ import trustme
 
 from functions.authorizer import app as authorizer
 from functions.transcribe import app as transcribe
-from gateway.keys import Caller, Limits
+from gateway import compose
+from gateway.accounts.keys import Caller, Limits
 from gateway.multipart import Part
-from gateway.operators import Operator
+from gateway.providers.operators import Operator
 from gateway.settings import CatalogSettings
-from gateway.store import aws
-from gateway.store.credentials import credential_store
-from gateway.store.keys import key_store
-from gateway.store.limits import limit_store
-from gateway.store.providers import provider_store
-from gateway.store.uploads import upload_store
-from gateway.store.usage import LOST_RECORD, usage_store
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.credentials import credential_store
+from gateway.store.dynamodb.keys import key_store
+from gateway.store.dynamodb.limits import limit_store
+from gateway.store.dynamodb.providers import provider_store
+from gateway.store.dynamodb.uploads import upload_store
+from gateway.store.dynamodb.usage import LOST_RECORD, usage_store
 from gateway.uploads import Uploads
 from tests.conftest import TestAws
 from tests.hanging_proxy import HangingProxy, Holds, hanging_proxy
@@ -62,10 +63,10 @@ def proxy(embedded_aws: TestAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ha
         monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
         queue = f"{url}/{embedded_aws.template.reference('UsageRetryQueue').split('/', 3)[3]}"
         monkeypatch.setenv("USAGE_QUEUE_URL", queue)
-        for cached in (*CACHED, transcribe.gateway):
+        for cached in (*CACHED, compose.transcription):
             cached.cache_clear()
         yield running
-        transcribe.gateway.cache_clear()
+        compose.transcription.cache_clear()
         for cached in CACHED:
             cached.cache_clear()
 
@@ -99,7 +100,7 @@ def user(proxy: HangingProxy) -> Iterator[str]:
         )
         operator.upload_manifest({"parsed": parsed})
         yield name
-        transcribe.gateway().client.close()
+        compose.transcription().client.close()
 
 
 def transcribed(

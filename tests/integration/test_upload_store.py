@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from gateway.store import aws
-from gateway.store.uploads import UploadStore
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.uploads import UploadStore
 from gateway.uploads import StoredPart, Upload
 from local.embedded_aws import CREDENTIALS
 from tests.integration.conftest import CACHED

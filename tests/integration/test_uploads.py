@@ -14,12 +14,12 @@ import pytest
 import trustme
 
 from functions.agents import app as agents
-from functions.transcribe import app as transcribe
 from functions.uploads import app as uploads_app
+from gateway import compose
 from gateway.errors import Conflict, InvalidRequest, NotFound, RateLimited
 from gateway.multipart import Part
-from gateway.store import aws
-from gateway.store.uploads import upload_store
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.uploads import upload_store
 from gateway.uploads import Uploads
 from server.environment import LambdaContext
 from server.template import Template
@@ -28,7 +28,7 @@ from tests.integration.conftest import CACHED
 from tests.integration.uploads_client import EVENT, Client, call
 from tests.misbehaving_server import MisbehavingServer
 
-CACHES: tuple[Callable[..., Any], ...] = (*CACHED, transcribe.gateway)
+CACHES: tuple[Callable[..., Any], ...] = (*CACHED, compose.transcription)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def cloud(embedded_aws: TestAws) -> Iterator[Template]:
                 patch.setenv(name, value)
         forget()
         yield embedded_aws.template
-        transcribe.gateway().client.close()
+        compose.transcription().client.close()
         for service in ("dynamodb", "s3", "sqs", "kms"):
             aws.client(service).close()
     forget()

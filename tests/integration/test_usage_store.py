@@ -8,11 +8,41 @@ from typing import Any
 import pytest
 
 from gateway import deadline
-from gateway.store import aws
-from gateway.store.usage import LOST_RECORD, UsageStore
+from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.usage import LOST_RECORD, UsageStore, item_of, key_of, record_of
+from gateway.usage.record import Attempt, Duration, Record
 from local.embedded_aws import CREDENTIALS
 
-RECORD: dict[str, Any] = {"user_id": "alice", "time": "2026-01-01T00:00:00.000Z", "request_id": "r1"}
+
+def record(**learnt: Any) -> Record:
+    return Record("r1", "alice", "key_1", 1_795_348_915.77, **learnt)
+
+
+def test_an_unknown_duration_is_null_and_bills_nothing() -> None:
+    stored = item_of(record(http_status=200), 400)
+    assert (stored["seconds"], stored["seconds_source"], stored["billed_seconds"]) == (None, "unknown", 0)
+
+
+def test_a_stored_record_says_what_happened_and_when_it_may_be_forgotten() -> None:
+    stored = item_of(record(attempts=(Attempt("bob/gpu", "timeout", 812),)), 400)
+    assert stored["time"] == "2026-11-22T12:01:55.770Z"
+    assert stored["attempts"] == [{"provider": "bob/gpu", "outcome": "timeout", "milliseconds": 812}]
+    assert stored["expires_at"] == 1_795_348_915 + 400 * 86_400
+    assert key_of(stored) == ("user#alice", "2026-11-22T12:01:55.770Z#r1")
+
+
+def test_a_record_comes_back_from_its_item_as_it_was() -> None:
+    made = record(
+        model="m",
+        provider="bob/gpu",
+        duration=Duration(9.2, "measured", 12.0),
+        http_status=200,
+        attempts=(Attempt("bob/gpu", "ok", 812),),
+        api_gateway_request_id="g1",
+    )
+    back = record_of(item_of(made, 400))
+    assert back == made
+    assert key_of(item_of(back, 1)) == key_of(item_of(made, 400))
 
 
 @pytest.fixture
@@ -38,8 +68,8 @@ def test_the_log_has_the_record_before_the_time_is_up(
             aws.client(service)
     started = time.monotonic()
     with deadline.within(within):
-        store.save(RECORD)
+        store.save(record())
     took = time.monotonic() - started
     (lost,) = [each for each in caplog.records if each.getMessage() == LOST_RECORD]
-    assert lost.__dict__["record"] == RECORD
+    assert lost.__dict__["record"] == item_of(record(), 400)
     assert took < at_most + 2  # a busy test machine's

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trustme
 
-from gateway.keys import Limits
+from gateway.accounts.keys import Limits
 from local.embedded_aws import CREDENTIALS, client_of, create_resources
 from local.run import USERS
 from server.template import Template
@@ -73,8 +73,8 @@ def template(built: Path) -> Iterator[Template]:
 
 
 def create_users(template: Template) -> None:
-    from gateway.store import aws  # its clients are made for the environment of their first use
-    from gateway.store.keys import KeyStore
+    from gateway.store.dynamodb import aws  # its clients are made for the environment of their first use
+    from gateway.store.dynamodb.keys import KeyStore
 
     aws._made.cache_clear()
     store = KeyStore(template.physical_name("KeysTable"))

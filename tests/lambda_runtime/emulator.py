@@ -16,7 +16,7 @@ from server.template import Function
 
 HOST = "127.0.0.1"
 # What Lambda carries in a synchronous request.
-MOST_EVENT_BYTES = 6_291_456
+MAX_EVENT_BYTES = 6_291_456
 _INVOCATIONS = "/2015-03-31/functions/function/invocations"
 _START_SECONDS = 20.0
 _INVOKE_SECONDS = 60.0

@@ -17,8 +17,8 @@ from tests.lambda_runtime.artifacts import PYTHON
 # EM_X86_64 and EM_AARCH64 of the ELF specification, at offset 18 of a file.
 ELF_MACHINES = {62: "x86_64", 183: "arm64"}
 # Lambda's limit is 250 MB unzipped; a cold start reads what is in the layer, so the bound here is near what it has.
-MOST_LAYER_MEGABYTES = 40
-MOST_ZIPPED_MEGABYTES = 12
+MAX_LAYER_MEGABYTES = 40
+MAX_ZIPPED_MEGABYTES = 12
 # A .pyc that is believed without a look at its source: PEP 552, bit 0 set, bit 1 (check_source) not.
 UNCHECKED_HASH = b"\x01\x00\x00\x00"
 
@@ -140,5 +140,5 @@ def test_the_layer_is_small(built: Path, tmp_path: Path) -> None:
             archive.write(path, path.relative_to(layer))
     unzipped = sum(path.stat().st_size for path in files) / 1e6
     zipped = (tmp_path / "layer.zip").stat().st_size / 1e6
-    assert unzipped < MOST_LAYER_MEGABYTES
-    assert zipped < MOST_ZIPPED_MEGABYTES, zipped
+    assert unzipped < MAX_LAYER_MEGABYTES
+    assert zipped < MAX_ZIPPED_MEGABYTES, zipped

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.lambda_runtime.conftest import Start, event
-from tests.lambda_runtime.emulator import MOST_EVENT_BYTES
+from tests.lambda_runtime.emulator import MAX_EVENT_BYTES
 from tests.lambda_runtime.test_built_functions import Functions, Publish, body_of
 from tests.misbehaving_server import MisbehavingServer
 
@@ -44,7 +44,7 @@ def test_an_event_of_exactly_the_most_that_lambda_carries_is_transcribed(
     functions: Functions, published: Publish, provider: MisbehavingServer
 ) -> None:
     published("ok")
-    payload, audio_bytes = upload_of(MOST_EVENT_BYTES)
+    payload, audio_bytes = upload_of(MAX_EVENT_BYTES)
     answer = functions["TranscribeFunction"].invoke(payload)
     assert answer["statusCode"] == 200, answer
     received = provider.received("ok")[-1].file

@@ -17,7 +17,7 @@ HOOKED = ["AuthorizerFunction", "TranscribeFunction", "ModelsFunction", "AgentsF
 RESTORE = """
 import json, random, snapshot_restore_py
 import app
-from gateway.store import aws
+from gateway.store.dynamodb import aws
 hooks = snapshot_restore_py.get_after_restore()
 def restore():
     for hook, arguments, named in hooks:
@@ -75,7 +75,7 @@ def test_lookups_credentials_and_connections_of_the_snapshot_are_forgotten(
 ) -> None:
     program = """
 import socket
-from gateway.provider_client import Connection
+from gateway.upstream.client import Connection
 here, there = socket.socketpair()
 client = app.gateway().client
 client._idle.append((("http", "stub", 80), Connection(here, "127.0.0.1")))

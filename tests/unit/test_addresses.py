@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.addresses import is_public, own_hosts, parse, refusal
+from gateway.providers.addresses import is_public, own_hosts, parse, refusal
 
 PUBLIC = [
     "8.8.8.8",
@@ -285,3 +285,8 @@ def test_a_url_that_leads_to_the_gateway_itself_is_refused_even_on_a_closed_netw
 )
 def test_another_port_or_name_beside_the_gateway_is_not_the_gateway(url: str) -> None:
     assert refusal(url, allow_private=True, own=OWN) is None
+
+
+def test_a_public_url_that_is_none_fails_at_the_start_and_names_the_variable() -> None:
+    with pytest.raises(ValueError, match="PUBLIC_URL"):
+        own_hosts("stt.example.com")

@@ -3,9 +3,16 @@ from typing import Any
 
 import pytest
 
-from gateway import answers, media
-from gateway.answers import Transcript, UnusableAnswerError
-from gateway.usage import MEASURED, UNKNOWN, Duration
+from gateway.transcription import media
+from gateway.upstream.transcript import (
+    Transcript,
+    UnusableAnswerError,
+    read_transcript,
+    refusal_message,
+    render_json,
+    render_verbose,
+)
+from gateway.usage.record import MEASURED, UNKNOWN, Duration
 
 TEN = Duration(9.2, MEASURED)
 WORD = {"word": "hi", "start": 0, "end": 0.5}
@@ -13,7 +20,7 @@ SEGMENT = {"id": 0, "start": 0.0, "end": 1.5, "text": "hi"}
 
 
 def read(answer: Any, seconds: float | None = 10.0, max_seconds: float = 14_400.0) -> Transcript:
-    return answers.read(json.dumps(answer).encode(), seconds, max_seconds)
+    return read_transcript(json.dumps(answer).encode(), seconds, max_seconds)
 
 
 @pytest.mark.parametrize(
@@ -21,7 +28,7 @@ def read(answer: Any, seconds: float | None = 10.0, max_seconds: float = 14_400.
 )
 def test_a_body_that_is_no_json_object_is_not_an_answer(body: bytes) -> None:
     with pytest.raises(UnusableAnswerError) as unusable:
-        answers.read(body, 1.0, 10.0)
+        read_transcript(body, 1.0, 10.0)
     assert unusable.value.kind == "not_json"
 
 
@@ -37,7 +44,7 @@ def test_silence_is_an_answer() -> None:
 
 
 def test_utf8_is_read_whatever_else_is_claimed_and_a_byte_order_mark_is_no_text() -> None:
-    assert answers.read('\ufeff{"text": "\u00fc\u4f60"}'.encode(), None, 10.0).text == "\u00fc\u4f60"
+    assert read_transcript('\ufeff{"text": "\u00fc\u4f60"}'.encode(), None, 10.0).text == "\u00fc\u4f60"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +71,7 @@ def test_a_timing_may_end_up_to_a_second_after_the_audio() -> None:
 
 def test_not_a_number_in_a_timing_is_no_timing() -> None:
     body = b'{"text": "hi", "words": [{"word": "hi", "start": 0, "end": NaN}]}'
-    assert answers.read(body, 1.0, 10.0).faults == ("words",)
+    assert read_transcript(body, 1.0, 10.0).faults == ("words",)
 
 
 def test_unknown_keys_of_segments_are_kept_and_a_missing_id_is_the_place_in_the_list() -> None:
@@ -112,11 +119,11 @@ def test_segments_that_are_nested_deeper_than_callers_can_read_are_left_out(dept
     nested = "[" * depth + "]" * depth
     segment = f'{{"id": 0, "start": 0, "end": 1, "text": "hi", "x": {nested}}}'
     try:
-        transcript = answers.read(f'{{"text": "hi", "segments": [{segment}]}}'.encode(), 1.0, 10.0)
+        found = read_transcript(f'{{"text": "hi", "segments": [{segment}]}}'.encode(), 1.0, 10.0)
     except UnusableAnswerError as unusable:
         assert unusable.kind == "not_json"
         return
-    assert (transcript.segments, transcript.faults) == (None, ("segments",))
+    assert (found.segments, found.faults) == (None, ("segments",))
 
 
 def test_segments_are_kept_with_the_lists_and_objects_that_engines_put_into_them() -> None:
@@ -128,25 +135,25 @@ def test_a_number_too_large_for_python_is_null_and_not_infinity() -> None:
     body = (
         b'{"text": "hi", "segments": [{"id": 0, "start": 0, "end": 1, "text": "hi", "avg_logprob": -1e999}]}'
     )
-    segments = answers.read(body, 1.0, 10.0).segments
+    segments = read_transcript(body, 1.0, 10.0).segments
     assert segments is not None
     assert segments[0]["avg_logprob"] is None
 
 
 def test_json_is_exactly_text_and_usage() -> None:
-    assert answers.render_json(Transcript("hi"), TEN) == {
+    assert render_json(Transcript("hi"), TEN) == {
         "text": "hi",
         "usage": {"type": "duration", "seconds": 10},
     }
 
 
 def test_usage_is_left_out_when_the_duration_is_unknown() -> None:
-    assert answers.render_json(Transcript("hi"), Duration(None, UNKNOWN)) == {"text": "hi"}
+    assert render_json(Transcript("hi"), Duration(None, UNKNOWN)) == {"text": "hi"}
 
 
 def test_verbose_json_holds_what_was_asked_of_what_was_said() -> None:
     transcript = read({"text": "hi", "language": "en", "words": [WORD], "segments": [SEGMENT]})
-    assert answers.render_verbose(transcript, TEN, ("word",)) == {
+    assert render_verbose(transcript, TEN, ("word",)) == {
         "task": "transcribe",
         "language": "en",
         "duration": 9.2,
@@ -154,11 +161,11 @@ def test_verbose_json_holds_what_was_asked_of_what_was_said() -> None:
         "words": [WORD],
         "usage": {"type": "duration", "seconds": 10},
     }
-    assert "words" not in answers.render_verbose(transcript, TEN, ("segment",))
+    assert "words" not in render_verbose(transcript, TEN, ("segment",))
 
 
 def test_a_language_that_was_not_said_is_left_out() -> None:
-    assert "language" not in answers.render_verbose(read({"text": ""}), TEN, ("segment",))
+    assert "language" not in render_verbose(read({"text": ""}), TEN, ("segment",))
 
 
 @pytest.mark.parametrize(
@@ -181,14 +188,14 @@ def test_a_language_that_was_not_said_is_left_out() -> None:
 )
 def test_a_refusal_is_passed_on_without_addresses_keys_or_names(secret: str) -> None:
     body = json.dumps({"error": {"message": f"cannot\nread {secret} today"}}).encode()
-    message = answers.refusal_message(body)
+    message = refusal_message(body)
     assert message is not None
     assert secret not in message
     assert message.startswith("cannot read")
 
 
 def test_a_refusal_is_short_and_one_line() -> None:
-    message = answers.refusal_message(json.dumps({"detail": "no \x00\n" * 1000}).encode())
+    message = refusal_message(json.dumps({"detail": "no \x00\n" * 1000}).encode())
     assert message is not None
     assert len(message) <= 200
     assert message.isprintable()
@@ -196,4 +203,4 @@ def test_a_refusal_is_short_and_one_line() -> None:
 
 def test_the_services_own_credential_is_never_repeated() -> None:
     body = json.dumps({"error": {"message": "who is hunter2?"}}).encode()
-    assert answers.refusal_message(body, "hunter2") == "who is ...?"
+    assert refusal_message(body, "hunter2") == "who is ...?"

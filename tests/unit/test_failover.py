@@ -3,14 +3,14 @@ from typing import Any
 
 import pytest
 
-from gateway import routing
 from gateway.audio import Audio
-from gateway.deployments import CredentialUnavailableError
 from gateway.errors import UpstreamError
-from gateway.failover import Failover, Outcome, Success
-from gateway.health import Health
-from gateway.provider_client import ProviderFailure
-from gateway.transcription_request import AudioFile, TranscriptionRequest
+from gateway.providers.deployments import CredentialUnavailableError
+from gateway.transcription import routing
+from gateway.transcription.cooldown import Cooldown
+from gateway.transcription.failover import Failover, Outcome, Success
+from gateway.transcription.request import AudioFile, TranscriptionRequest
+from gateway.upstream.client import ProviderError
 from tests.fakes import ALICE, FakeClock, FakeProviderClient, answer, deployment
 
 FILE = AudioFile(memoryview(b"audio"), Audio("wav", "pcm", 10.0, True), "wav", "audio/wav")
@@ -18,7 +18,7 @@ PLAIN = TranscriptionRequest(FILE, "m")
 VERBOSE = TranscriptionRequest(FILE, "m", response_format="verbose_json", granularities=("word",))
 GOOD = answer({"text": "hi"})
 TIMED = answer({"text": "hi", "words": [{"word": "hi", "start": 0, "end": 1}]})
-DOWN = ProviderFailure("connect", "refused by 192.168.1.7")
+DOWN = ProviderError("connect", "refused by 192.168.1.7")
 
 
 class Run:
@@ -27,7 +27,7 @@ class Run:
     def __init__(
         self,
         request: TranscriptionRequest = PLAIN,
-        health: Health | None = None,
+        cooldown: Cooldown | None = None,
         caller: str | None = None,
         **answers: Any,
     ) -> None:
@@ -35,7 +35,7 @@ class Run:
         self.client = FakeProviderClient(answers)
         self.failover = Failover(
             self.client,  # type: ignore[arg-type]
-            health or Health(),
+            cooldown or Cooldown(),
             lambda _: None,
             3,
             self.clock,
@@ -67,11 +67,11 @@ class Run:
     ("first", "outcome"),
     [
         (DOWN, "connect"),
-        (ProviderFailure("tls", ""), "tls"),
-        (ProviderFailure("timeout", ""), "timeout"),
-        (ProviderFailure("reset", ""), "reset"),
-        (ProviderFailure("oversized", ""), "oversized"),
-        (ProviderFailure("address_refused", ""), "address_refused"),
+        (ProviderError("tls", ""), "tls"),
+        (ProviderError("timeout", ""), "timeout"),
+        (ProviderError("reset", ""), "reset"),
+        (ProviderError("oversized", ""), "oversized"),
+        (ProviderError("address_refused", ""), "address_refused"),
         (answer({}, 302), "redirect"),
         (answer({}, 401), "unauthorized"),
         (answer({}, 403), "unauthorized"),
@@ -129,10 +129,10 @@ def test_a_refusal_that_only_one_deployment_holds_is_overcome(status: int) -> No
 
 
 def test_a_refusal_says_nothing_about_the_deployments_health() -> None:
-    health = Health()
+    cooldown = Cooldown()
     for _ in range(3):
-        Run(health=health, one=answer({}, 400)).fail()
-    assert health.cooling_until(deployment("one"), 1000) is None
+        Run(cooldown=cooldown, one=answer({}, 400)).fail()
+    assert cooldown.cooling_until(deployment("one"), 1000) is None
 
 
 def test_a_refused_verbose_request_is_asked_once_more_for_json_of_the_same_deployment() -> None:
@@ -165,10 +165,10 @@ UNTIMED = [
 
 @pytest.mark.parametrize("reply", UNTIMED)
 def test_a_declared_deployment_that_gives_no_timings_is_not_believed_for_ten_minutes(reply: Any) -> None:
-    health, one = Health(), deployment("one")
-    Run(VERBOSE, health, one=list(reply) if isinstance(reply, list) else reply).succeed()
-    assert not health.has_timings(one, 1599)
-    assert health.has_timings(one, 1600)
+    cooldown, one = Cooldown(), deployment("one")
+    Run(VERBOSE, cooldown, one=list(reply) if isinstance(reply, list) else reply).succeed()
+    assert not cooldown.has_timings(one, 1599)
+    assert cooldown.has_timings(one, 1600)
 
 
 @pytest.mark.parametrize(
@@ -181,22 +181,22 @@ def test_a_declared_deployment_that_gives_no_timings_is_not_believed_for_ten_min
     ],
 )
 def test_silence_impossible_timings_and_refused_audio_say_nothing_about_timings(reply: Any) -> None:
-    health = Health()
-    Run(VERBOSE, health, one=reply, two=TIMED).succeed()
-    assert health.has_timings(deployment("one"), 1000)
+    cooldown = Cooldown()
+    Run(VERBOSE, cooldown, one=reply, two=TIMED).succeed()
+    assert cooldown.has_timings(deployment("one"), 1000)
 
 
 def test_a_deployment_that_is_not_believed_is_still_asked_for_timings_and_redeems_itself() -> None:
-    health, one = Health(), deployment("one")
-    health.missed_timings(one, 1000)
-    assert Run(VERBOSE, health, one=TIMED).succeed().downgraded is False
-    assert health.has_timings(one, 1000)
+    cooldown, one = Cooldown(), deployment("one")
+    cooldown.missed_timings(one, 1000)
+    assert Run(VERBOSE, cooldown, one=TIMED).succeed().downgraded is False
+    assert cooldown.has_timings(one, 1000)
 
 
 def test_a_plain_request_says_nothing_about_timings() -> None:
-    health = Health()
-    Run(PLAIN, health, one=GOOD).succeed()
-    assert health.has_timings(deployment("one"), 1000)
+    cooldown = Cooldown()
+    Run(PLAIN, cooldown, one=GOOD).succeed()
+    assert cooldown.has_timings(deployment("one"), 1000)
 
 
 @pytest.mark.parametrize(
@@ -207,32 +207,32 @@ def test_a_plain_request_says_nothing_about_timings() -> None:
         answer({}, 413),
         answer([]),
         answer({}),
-        ProviderFailure("timeout", ""),
+        ProviderError("timeout", ""),
     ],
 )
 def test_what_a_request_may_have_caused_is_held_against_a_deployment_for_its_caller_alone(reply: Any) -> None:
-    health, one = Health(), deployment("one")
+    cooldown, one = Cooldown(), deployment("one")
     for _ in range(10):
-        Run(PLAIN, health, "mallory", one=reply, two=GOOD).succeed()
-    assert health.cooling_until(one, 1000, "mallory") is not None
-    assert health.cooling_until(one, 1000, "alice") is None
+        Run(PLAIN, cooldown, "mallory", one=reply, two=GOOD).succeed()
+    assert cooldown.cooling_until(one, 1000, "mallory") is not None
+    assert cooldown.cooling_until(one, 1000, "alice") is None
 
 
-@pytest.mark.parametrize("reply", [DOWN, ProviderFailure("dns", ""), answer({}, 429), answer({}, 503)])
+@pytest.mark.parametrize("reply", [DOWN, ProviderError("dns", ""), answer({}, 429), answer({}, 503)])
 def test_what_no_request_can_cause_cools_a_deployment_for_everybody(reply: Any) -> None:
-    health, one = Health(), deployment("one")
+    cooldown, one = Cooldown(), deployment("one")
     for _ in range(3):
-        Run(PLAIN, health, "mallory", one=reply, two=GOOD).succeed()
-    assert health.cooling_until(one, 1000, "alice") == 1015
+        Run(PLAIN, cooldown, "mallory", one=reply, two=GOOD).succeed()
+    assert cooldown.cooling_until(one, 1000, "alice") == 1015
 
 
 def test_a_hundred_services_of_a_dead_server_cost_three_failures() -> None:
-    health, failures = Health(), 0
+    cooldown, failures = Cooldown(), 0
     farm = [deployment("dead", owner="mallory", service=f"s{n}") for n in range(100)]
     home = deployment("home", owner="carol")
     for _ in range(100):
-        run = Run(PLAIN, health, "alice", dead=DOWN, home=GOOD)
-        run.order = routing.order([*farm, home], ALICE, health, 1000, verbose=False)
+        run = Run(PLAIN, cooldown, "alice", dead=DOWN, home=GOOD)
+        run.order = routing.order([*farm, home], ALICE, cooldown, 1000, verbose=False)
         assert run.succeed().deployment == home
         failures += run.client.asked.count("dead")
     assert failures == 3
@@ -259,12 +259,12 @@ def test_a_long_wait_that_one_provider_names_does_not_hide_that_another_is_merel
 
 
 def test_a_loop_behind_one_provider_is_that_providers_failure() -> None:
-    health = Health()
+    cooldown = Cooldown()
     for _ in range(3):
-        run = Run(health=health, caller="alice", one=answer({}, 508), two=GOOD)
+        run = Run(cooldown=cooldown, caller="alice", one=answer({}, 508), two=GOOD)
         run.succeed()
         assert run.outcomes == ["server_error", "ok"]
-    assert health.cooling_until(deployment("one"), 1000, "alice") == 1015
+    assert cooldown.cooling_until(deployment("one"), 1000, "alice") == 1015
 
 
 def test_when_one_failed_for_good_trying_again_is_no_help() -> None:
@@ -274,19 +274,19 @@ def test_when_one_failed_for_good_trying_again_is_no_help() -> None:
 
 
 def test_busy_and_cooling_together_are_worth_another_try() -> None:
-    health = Health()
+    cooldown = Cooldown()
     for _ in range(3):
-        health.failed(deployment("two"), 1000)
-    error = Run(health=health, one=answer({}, 429, retry_after=7), two=DOWN).fail()
+        cooldown.failed(deployment("two"), 1000)
+    error = Run(cooldown=cooldown, one=answer({}, 429, retry_after=7), two=DOWN).fail()
     assert error.headers["retry-after"] == "7"
     assert "x-should-retry" not in error.headers
 
 
 def test_when_all_are_cooling_down_trying_again_may_help() -> None:
-    health = Health()
+    cooldown = Cooldown()
     for _ in range(3):
-        health.failed(deployment("one"), 1000)
-    error = Run(health=health, one=DOWN).fail()
+        cooldown.failed(deployment("one"), 1000)
+    error = Run(cooldown=cooldown, one=DOWN).fail()
     assert error.headers["retry-after"] == "15"
 
 
@@ -297,7 +297,7 @@ def test_time_is_shared_so_that_a_silent_deployment_leaves_some_for_the_next() -
     def hang(request: dict[str, Any]) -> Any:
         deadlines.append(request["deadline"])
         run.clock.seconds = request["deadline"]
-        raise ProviderFailure("timeout", "")
+        raise ProviderError("timeout", "")
 
     run.client.answers = {"one": hang, "two": hang}
     run.fail()
@@ -322,7 +322,7 @@ def test_a_credential_that_cannot_be_decrypted_is_a_failed_attempt() -> None:
 
 
 def test_an_error_names_kinds_of_failure_and_no_address() -> None:
-    message = Run(one=DOWN, two=ProviderFailure("tls", "gpu.lan")).fail().message
+    message = Run(one=DOWN, two=ProviderError("tls", "gpu.lan")).fail().message
     assert message == "All 2 deployments tried for this model failed: connect, tls."
 
 

@@ -14,32 +14,26 @@ from typing import Any, cast
 import pytest
 
 from admin.yaml_lines import Document, NotYaml, read_yaml
-from gateway import (
-    answers,
-    authorization,
-    http,
-    manifest,
-    multipart,
-    site,
-    totals,
-    transcription_request,
-    uploads,
-)
-from gateway.answers import UnusableAnswerError
+from gateway import http, manifest, multipart, site, uploads
+from gateway.accounts import authorization
 from gateway.errors import GatewayError
-from gateway.manifest import ManifestInvalid
-from gateway.media import MOST_AUDIO_BYTES
+from gateway.manifest import InvalidManifestError
 from gateway.multipart import Part
-from gateway.provider_answer import read_answer
-from gateway.provider_connection import Connection, Deadline, ProviderFailure
-from gateway.transcription_request import AudioFile
+from gateway.transcription import request as transcription_request
+from gateway.transcription.media import MAX_AUDIO_BYTES
+from gateway.transcription.request import AudioFile
+from gateway.upstream import transcript
+from gateway.upstream.connection import Connection, Deadline, ProviderError
+from gateway.upstream.response import read_answer
+from gateway.upstream.transcript import UnusableAnswerError
+from gateway.usage import totals
 
 HEAD = 64 * 1024  # a request's head on plain HTTP, a provider's head
 JSON = 10 * 1024 * 1024  # a request's body that is no form
-FIELD = MOST_AUDIO_BYTES  # a text field of a form
+FIELD = MAX_AUDIO_BYTES  # a text field of a form
 ANSWER = 5 * 1024 * 1024  # a provider's answer
 YAML = 64 * 1024
-REFUSED = (GatewayError, UnusableAnswerError, ManifestInvalid, NotYaml, ProviderFailure)
+REFUSED = (GatewayError, UnusableAnswerError, InvalidManifestError, NotYaml, ProviderError)
 
 Parser = Callable[[str], Any]
 
@@ -71,11 +65,11 @@ def _manifest_body(text: str) -> Any:
 
 
 def _answer(text: str) -> Any:
-    return answers.read(text.encode(), None, 10.0)
+    return transcript.read_transcript(text.encode(), None, 10.0)
 
 
 def _refusal(text: str) -> Any:
-    return answers.refusal_message(f'{{"detail": "{text}"}}'.encode(), "sk-secret")
+    return transcript.refusal_message(f'{{"detail": "{text}"}}'.encode(), "sk-secret")
 
 
 def _field(name: str) -> Parser:

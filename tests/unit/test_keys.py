@@ -1,8 +1,8 @@
 import pytest
 
-from gateway import keys
-from gateway.authorization import bearer_key, policy
-from gateway.keys import Caller, KeyRecord, Limits
+from gateway.accounts import keys
+from gateway.accounts.authorization import bearer_key, policy
+from gateway.accounts.keys import Caller, KeyRecord, Limits
 
 ARN = "arn:aws:execute-api:eu-central-1:123456789012:abc123/prod/POST/v1/audio/transcriptions"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway import manifest
-from gateway.manifest import ManifestInvalid
+from gateway.manifest import InvalidManifestError
 from tests.manifests import manifest_of, problems_of, service
 
 # --- what is read
@@ -343,7 +343,7 @@ def test_the_yaml_may_be_left_out_and_may_be_64_kib(raw: dict[str, Any]) -> None
     ],
 )
 def test_an_upload_that_is_not_one_is_refused(body: object, problems: list[str]) -> None:
-    with pytest.raises(ManifestInvalid) as caught:
+    with pytest.raises(InvalidManifestError) as caught:
         manifest.read_upload(body)
     assert caught.value.problems == problems
 

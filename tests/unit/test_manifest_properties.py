@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import manifest
-from gateway.manifest import ManifestInvalid
+from gateway.manifest import InvalidManifestError
 
 TYPES = {"llm", "stt", "tts", "image", "mesh", "music", "video", "scrape", "render", "audio-enhance"}
 ENGINES = {"vllm", "lmstudio", "ollama", "sglang", "llamacpp", "tgi", "other"}
@@ -109,7 +109,7 @@ PATH = re.compile(r'((manifest|(\.?[\w-]+|\[\d*\]|\["[^\n]*?"\])+|[^\n]{497}\.\.
 def read(document: object) -> manifest.Manifest | None:
     try:
         return manifest.validate(document)
-    except ManifestInvalid as invalid:
+    except InvalidManifestError as invalid:
         assert 0 < len(invalid.problems) <= 101
         assert all(PATH.match(problem) for problem in invalid.problems), invalid.problems
         json.dumps(invalid.problems).encode()
@@ -128,7 +128,7 @@ def test_no_document_crashes_the_validator(document: object) -> None:
 def test_no_upload_crashes_the_validator(body: object) -> None:
     try:
         manifest.read_upload(body)
-    except ManifestInvalid as invalid:
+    except InvalidManifestError as invalid:
         assert invalid.problems
 
 

@@ -1,8 +1,8 @@
 import pytest
 
-from gateway import media
 from gateway.audio import Audio
 from gateway.errors import UnsupportedMediaType
+from gateway.transcription import media
 
 UNKNOWN = Audio(None, None, None, None)
 MP3 = Audio("mp3", "mp3", 1.0, True)

@@ -105,7 +105,7 @@ def test_a_filename_cannot_rename_the_part(filename: bytes) -> None:
         (CONTENT_TYPE, form(b"no headers at all")),
         (CONTENT_TYPE, form(b"\r\nonly content")),
         (CONTENT_TYPE, form(b"X: " + b"y" * 20_000 + b"\r\n\r\nx")),
-        (CONTENT_TYPE, form(*[field("a", b"1")] * (multipart.MOST_PARTS + 1))),
+        (CONTENT_TYPE, form(*[field("a", b"1")] * (multipart.MAX_PARTS + 1))),
         (CONTENT_TYPE, form(*[field("a", b"")] * 10_000)),
     ],
 )
@@ -190,7 +190,7 @@ def test_header_parameters_cost_linear_time(hostile: str) -> None:
     part = f"Content-Disposition: form-data; name=a{filling}\r\n\r\nx".encode()
     started = time.process_time()
     with pytest.raises(InvalidRequest):
-        multipart.read(CONTENT_TYPE, form(*[part[:16_000] + b"\r\n\r\nx"] * multipart.MOST_PARTS))
+        multipart.read(CONTENT_TYPE, form(*[part[:16_000] + b"\r\n\r\nx"] * multipart.MAX_PARTS))
     with pytest.raises(InvalidRequest, match="4096 bytes"):
         multipart.read(CONTENT_TYPE, form(part))
     content_type = f"multipart/form-data{filling}"
@@ -219,5 +219,5 @@ def test_all_header_blocks_together_may_have_16_kib_and_not_a_byte_more() -> Non
 
 
 def test_the_most_parts_with_ordinary_headers_pass() -> None:
-    fields = [field(f"known_speaker_references[{n}]", b"x") for n in range(multipart.MOST_PARTS - 1)]
-    assert len(multipart.read(CONTENT_TYPE, form(*fields, audio(b"x")))) == multipart.MOST_PARTS
+    fields = [field(f"known_speaker_references[{n}]", b"x") for n in range(multipart.MAX_PARTS - 1)]
+    assert len(multipart.read(CONTENT_TYPE, form(*fields, audio(b"x")))) == multipart.MAX_PARTS

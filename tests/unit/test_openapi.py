@@ -15,7 +15,7 @@ from functions.site import build_openapi
 from functions.site.build_openapi import SOURCE, as_json
 from gateway import errors, http
 from gateway.errors import GatewayError
-from gateway.manifest.schema import ENGINES, MOST_HOSTS, TYPES, VENDORS
+from gateway.manifest.schema import ENGINES, MAX_HOSTS, TYPES, VENDORS
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = ("get", "put", "post", "delete", "patch")
@@ -179,7 +179,7 @@ def test_the_manifest_takes_what_the_validator_takes() -> None:
     assert set(service["type"]["enum"]) == {*TYPES, None}
     assert set(service["engine"]["enum"]) == set(ENGINES)
     assert set(schemas["Gpu"]["properties"]["vendor"]["enum"]) == {*VENDORS, None}
-    assert schemas["Manifest"]["properties"]["hosts"]["maxItems"] == MOST_HOSTS
+    assert schemas["Manifest"]["properties"]["hosts"]["maxItems"] == MAX_HOSTS
 
 
 def test_the_version_is_that_of_the_project() -> None:
@@ -207,4 +207,4 @@ def test_writing_the_document_again_leaves_one_file_with_the_same_bytes_that_eve
 
 
 def test_every_error_type_comes_from_one_module() -> None:
-    assert {each.__module__ for each in error_classes()} <= {errors.__name__, "gateway.operators"}
+    assert {each.__module__ for each in error_classes()} <= {errors.__name__, "gateway.providers.operators"}

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from gateway.errors import Conflict, GatewayError, InvalidRequest, NotFound
-from gateway.operators import ManifestRefused, Operator
-from gateway.providers import AccessPolicy, Provider, deployments_of
+from gateway.providers.deployments import Deployment
+from gateway.providers.operators import ManifestRefused, Operator
+from gateway.providers.provider import AccessPolicy, Provider, deployments_of
 from gateway.settings import CatalogSettings
 from tests.fakes import FakeProviders
 
@@ -53,6 +54,12 @@ class Agent:
 
     def holds(self, ciphertext: bytes, secret: str, *place: str) -> bool:
         return ciphertext == f"{'/'.join(place)}:{len(secret)}".encode()
+
+    def decrypt(self, deployment: Deployment) -> str | None:
+        raise AssertionError("an operator's change never reads a credential")
+
+    def forget(self) -> None:
+        raise AssertionError("an operator's change never drops credentials from memory")
 
     @property
     def view(self) -> dict[str, Any]:

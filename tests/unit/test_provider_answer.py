@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.provider_answer import Answer, read_answer
-from gateway.provider_connection import Connection, Deadline, ProviderFailure
+from gateway.upstream.connection import Connection, Deadline, ProviderError
+from gateway.upstream.response import Answer, read_answer
 
 LIMIT = 1000
 PLAIN = (
@@ -43,7 +43,7 @@ def read(*pieces: bytes, limit: int = LIMIT) -> tuple[Answer, bool]:
 
 
 def kind_of(data: bytes) -> str:
-    with pytest.raises(ProviderFailure) as caught:
+    with pytest.raises(ProviderError) as caught:
         read(data)
     return caught.value.kind
 
@@ -129,7 +129,7 @@ def test_an_encoded_body_is_decoded(body: bytes, encoding: str) -> None:
     ],
 )
 def test_an_encoding_that_cannot_be_undone_is_an_encoding_failure(body: bytes, encoding: str) -> None:
-    with pytest.raises(ProviderFailure) as caught:
+    with pytest.raises(ProviderError) as caught:
         read(with_headers(f"Content-Encoding: {encoding}", body=body), limit=100_000)
     assert caught.value.kind == "encoding"
 
@@ -181,7 +181,7 @@ def test_no_retry_after_is_a_surprise(value: str) -> None:
     head = f"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nRetry-After: {value}\r\n\r\n"
     try:
         answer, _ = read(head.encode())
-    except ProviderFailure:
+    except ProviderError:
         return
     assert answer.retry_after is None or answer.retry_after >= 0
 
@@ -219,7 +219,7 @@ def test_any_bytes_are_an_answer_or_a_provider_failure(parts: list[bytes]) -> No
     for start in (b"", b"HTTP/1.1 200 OK\r\n"):
         try:
             answer, _ = read(start + b"".join(parts))
-        except ProviderFailure:
+        except ProviderError:
             continue
         assert len(answer.body) <= LIMIT
 
@@ -228,6 +228,6 @@ def test_chunks_are_counted_so_that_tiny_ones_cannot_cost_seconds() -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer, _ = read(head + b"1\r\na\r\n" * 100_000 + b"0\r\n\r\n", limit=1_000_000)
     assert answer.body == b"a" * 100_000
-    with pytest.raises(ProviderFailure) as caught:
+    with pytest.raises(ProviderError) as caught:
         read(head + b"1\r\na\r\n" * 131_072 + b"0\r\n\r\n", limit=1_000_000)
     assert caught.value.kind == "oversized"

@@ -3,10 +3,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from gateway import routing
-from gateway.deployments import Deployment
-from gateway.health import Health
-from gateway.keys import Caller
+from gateway.accounts.keys import Caller
+from gateway.providers.deployments import Deployment
+from gateway.transcription import routing
+from gateway.transcription.cooldown import Cooldown
 from tests.fakes import ALICE, deployment
 
 OWN, OTHER = deployment("own"), deployment("other", owner="bob")
@@ -19,11 +19,11 @@ DRAWS, SLACK = 2000, 150
 def ordered(
     *deployments: Deployment,
     caller: Caller = ALICE,
-    health: Health | None = None,
+    cooldown: Cooldown | None = None,
     now: float = 0.0,
     verbose: bool = False,
 ) -> list[Deployment]:
-    return routing.order(deployments, caller, health or Health(), now, verbose=verbose)
+    return routing.order(deployments, caller, cooldown or Cooldown(), now, verbose=verbose)
 
 
 def names(*deployments: Deployment, **options: Any) -> list[str]:
@@ -34,12 +34,12 @@ def owners(*deployments: Deployment, **options: Any) -> list[str]:
     return [each.owner for each in ordered(*deployments, **options)]
 
 
-def cooled(*deployments: Deployment, at: float = 0.0) -> Health:
-    health = Health()
+def cooled(*deployments: Deployment, at: float = 0.0) -> Cooldown:
+    cooldown = Cooldown()
     for each in deployments:
         for _ in range(3):
-            health.failed(each, at)
-    return health
+            cooldown.failed(each, at)
+    return cooldown
 
 
 def services(count: int, provider: str = "farm", owner: str = "mallory", **changes: Any) -> list[Deployment]:
@@ -48,9 +48,10 @@ def services(count: int, provider: str = "farm", owner: str = "mallory", **chang
 
 def firsts(deployments: Sequence[Deployment], by: str, *, verbose: bool = False) -> Counter[str]:
     """Who is asked first, in DRAWS requests."""
-    health = Health()
+    cooldown = Cooldown()
     return Counter(
-        getattr(routing.order(deployments, ALICE, health, 0.0, verbose=verbose)[0], by) for _ in range(DRAWS)
+        getattr(routing.order(deployments, ALICE, cooldown, 0.0, verbose=verbose)[0], by)
+        for _ in range(DRAWS)
     )
 
 
@@ -75,28 +76,31 @@ def test_equals_share_the_load_at_random() -> None:
 
 
 def test_a_cooling_deployment_is_passed_over_whatever_it_can_do() -> None:
-    assert names(CAPABLE, OTHER, health=cooled(CAPABLE), verbose=True) == ["other", "capable"]
+    assert names(CAPABLE, OTHER, cooldown=cooled(CAPABLE), verbose=True) == ["other", "capable"]
 
 
 def test_when_all_are_cooling_the_least_bad_is_first() -> None:
-    health = cooled(OWN)
+    cooldown = cooled(OWN)
     for _ in range(3):
-        health.failed(OTHER, 5.0)
-    assert names(OTHER, OWN, health=health, now=6.0) == ["own", "other"]
+        cooldown.failed(OTHER, 5.0)
+    assert names(OTHER, OWN, cooldown=cooldown, now=6.0) == ["own", "other"]
 
 
 def test_a_deployment_that_gave_no_timings_ranks_with_those_that_declare_none() -> None:
-    health = Health()
-    health.missed_timings(CAPABLE, 0.0)
+    cooldown = Cooldown()
+    cooldown.missed_timings(CAPABLE, 0.0)
     honest = deployment("honest", owner="carol", features=["timestamps"])
     assert all(
-        names(CAPABLE, honest, OWN, health=health, now=599.0, verbose=True)[0] == "honest" for _ in range(20)
+        names(CAPABLE, honest, OWN, cooldown=cooldown, now=599.0, verbose=True)[0] == "honest"
+        for _ in range(20)
     )
-    assert {names(CAPABLE, OWN, health=health, now=599.0, verbose=True)[0] for _ in range(100)} == {
+    assert {names(CAPABLE, OWN, cooldown=cooldown, now=599.0, verbose=True)[0] for _ in range(100)} == {
         "capable",
         "own",
     }
-    assert all(names(CAPABLE, OWN, health=health, now=600.0, verbose=True)[0] == "capable" for _ in range(20))
+    assert all(
+        names(CAPABLE, OWN, cooldown=cooldown, now=600.0, verbose=True)[0] == "capable" for _ in range(20)
+    )
 
 
 # --- no capture
@@ -160,16 +164,16 @@ def test_the_second_try_at_one_owner_goes_to_another_provider_of_it() -> None:
 
 def test_cooling_ones_are_last_even_when_their_owners_are_untried() -> None:
     dead = deployment("dead", owner="dave")
-    ordered = owners(*services(3), dead, health=cooled(dead))
+    ordered = owners(*services(3), dead, cooldown=cooled(dead))
     assert ordered == ["mallory", "mallory", "mallory", "dave"]
 
 
 def test_among_cooling_ones_untried_owners_are_first() -> None:
     half_dead, dead = deployment("half", owner="mallory"), deployment("dead", owner="dave")
-    health = cooled(half_dead, at=0.0)
+    cooldown = cooled(half_dead, at=0.0)
     for _ in range(3):
-        health.failed(dead, 5.0)
-    assert owners(*services(1), half_dead, dead, health=health, now=6.0) == ["mallory", "dave", "mallory"]
+        cooldown.failed(dead, 5.0)
+    assert owners(*services(1), half_dead, dead, cooldown=cooldown, now=6.0) == ["mallory", "dave", "mallory"]
 
 
 def test_an_order_holds_every_deployment_once() -> None:

@@ -31,16 +31,13 @@ def test_a_number_that_is_none_fails_at_the_start_and_names_the_variable(text: s
         TranscribeSettings.read({"MAX_ATTEMPTS": text})
 
 
-def test_own_hosts_come_from_the_public_url_and_the_domain_name() -> None:
-    env = {"PUBLIC_URL": "https://stt.example.com/", "DOMAIN_NAME": "Gateway.example.org"}
-    settings = CatalogSettings.read(env)
-    assert settings.own_hosts == {"stt.example.com:443", "gateway.example.org:443"}
-    assert settings.reached_at(frozenset(["a:443"])).own_hosts == settings.own_hosts | {"a:443"}
-
-
-def test_a_public_url_that_is_none_fails_at_the_start_and_names_the_variable() -> None:
-    with pytest.raises(ValueError, match="PUBLIC_URL"):
-        CatalogSettings.read({"PUBLIC_URL": "stt.example.com"})
+def test_a_request_adds_the_hosts_that_it_reached_the_gateway_at() -> None:
+    settings = CatalogSettings.read({"PUBLIC_URL": " https://stt.example.com ", "DOMAIN_NAME": "a.example"})
+    assert (settings.public_url, settings.domain_name) == ("https://stt.example.com", "a.example")
+    assert settings.reached_at(frozenset(["a:443"])).reached_at(frozenset(["b:443"])).own_hosts == {
+        "a:443",
+        "b:443",
+    }
 
 
 def test_the_id_of_this_deployment_is_the_one_that_was_set_or_one_of_this_process() -> None:

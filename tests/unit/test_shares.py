@@ -1,4 +1,4 @@
-from gateway.shares import share_out
+from gateway.providers.shares import share_out
 
 
 def weigh(item: tuple[str, int]) -> int:

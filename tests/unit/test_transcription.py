@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway import transcription
+from gateway.accounts.keys import Caller, Limits
 from gateway.errors import (
     GatewayError,
     InvalidRequest,
@@ -19,12 +19,12 @@ from gateway.errors import (
     UnsupportedMediaType,
     UpstreamError,
 )
-from gateway.keys import Caller, Limits
 from gateway.multipart import Part
-from gateway.provider_client import ProviderFailure
 from gateway.settings import TranscribeSettings
-from gateway.transcription import Call, Gateway, Reply
-from gateway.usage import Record
+from gateway.transcription import service
+from gateway.transcription.service import Call, Dependencies, Reply
+from gateway.upstream.client import ProviderError
+from gateway.usage.record import Record
 from tests.fakes import ALICE, BOB, FakeCatalog, FakeClock, FakeLimits, FakeProviderClient, answer, deployment
 
 SETTINGS = TranscribeSettings.read({})
@@ -65,7 +65,7 @@ class World:
         self.clock = FakeClock()
         self.limits = FakeLimits()
         found = list(deployments) or [deployment(name, features=["timestamps"]) for name in answers]
-        self.gateway = Gateway(
+        self.gateway = Dependencies(
             settings=replace(SETTINGS, **settings),
             catalog=FakeCatalog(found),
             client=self.client,  # type: ignore[arg-type]
@@ -78,9 +78,7 @@ class World:
         )
 
     def run(self, parts: Sequence[Part], caller: Caller = ALICE, **call: Any) -> Reply:
-        return transcription.run(
-            Call(caller, "r1", 0.0, self.clock() + 30, **call), lambda: parts, self.gateway
-        )
+        return service.run(Call(caller, "r1", 0.0, self.clock() + 30, **call), lambda: parts, self.gateway)
 
     def fail(self, parts: Sequence[Part], caller: Caller = ALICE, **call: Any) -> GatewayError:
         with pytest.raises(GatewayError) as error:
@@ -209,7 +207,7 @@ def test_the_first_failed_check_wins(parts: list[Part], error: type[GatewayError
 
 
 def test_every_failure_is_recorded_with_its_type_and_billed_nothing() -> None:
-    world = World(home=ProviderFailure("connect", ""))
+    world = World(home=ProviderError("connect", ""))
     error = world.fail(form(MODEL))
     assert isinstance(error, UpstreamError)
     record = world.record
@@ -225,7 +223,7 @@ def test_a_form_that_cannot_be_read_is_recorded_too() -> None:
         raise InvalidRequest("broken")
 
     with pytest.raises(InvalidRequest):
-        transcription.run(Call(ALICE, "r1", 0.0, 30.0), broken, world.gateway)
+        service.run(Call(ALICE, "r1", 0.0, 30.0), broken, world.gateway)
     assert (world.record.error_type, world.record.http_status) == ("invalid_request_error", 400)
 
 
@@ -245,7 +243,7 @@ def test_a_record_is_kept_before_the_caller_gets_the_answer() -> None:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        transcription.run(
+        service.run(
             Call(ALICE, "r1", 0.0, world.clock() + 30), lambda: form(MODEL), replace(world.gateway, save=lose)
         )
 
@@ -279,7 +277,7 @@ def test_another_users_upload_is_not_found() -> None:
 
     parts = [*form(MODEL, file=b""), Part("file_id", None, memoryview(b"file_1"))]
     with pytest.raises(NotFound):
-        transcription.run(
+        service.run(
             Call(ALICE, "r1", 0.0, 30.0), lambda: parts, replace(world.gateway, open_upload=open_upload)
         )
 
@@ -318,7 +316,7 @@ def test_audio_beyond_the_days_quota_is_refused_before_a_provider_hears_it() -> 
 
 
 def test_a_failed_request_gives_its_seconds_back() -> None:
-    world = World(home=[ProviderFailure("connect", ""), answer({"text": "hi"}), answer({"text": "hi"})])
+    world = World(home=[ProviderError("connect", ""), answer({"text": "hi"}), answer({"text": "hi"})])
     caller = replace(LIMITED, limits=Limits(None, 3))
     assert isinstance(world.fail(form(MODEL), caller=caller), UpstreamError)
     world.run(form(MODEL), caller=caller)
@@ -439,7 +437,7 @@ def test_no_bound_on_what_is_in_flight_costs_an_unlimited_user_no_counter() -> N
 
 
 def test_a_place_is_given_back_when_a_request_fails() -> None:
-    world = World(home=ProviderFailure("connect", ""))
+    world = World(home=ProviderError("connect", ""))
     world.fail(form(MODEL))
     assert world.limits.leases == {("alice", "requests"): []}
 
@@ -454,5 +452,5 @@ def test_the_record_is_kept_before_limits_are_waited_for() -> None:
 
     world = World(home=answer({"text": "hi"}))
     gateway = replace(world.gateway, limits=Slow(), save=lambda _: done.append("kept"))
-    transcription.run(Call(ALICE, "r1", 0.0, world.clock() + 30), lambda: form(MODEL), gateway)
+    service.run(Call(ALICE, "r1", 0.0, world.clock() + 30), lambda: form(MODEL), gateway)
     assert done == ["begun", "kept", "given back"]

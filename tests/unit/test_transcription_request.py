@@ -2,12 +2,13 @@ from dataclasses import replace
 
 import pytest
 
-from gateway import media, transcription_request
 from gateway.audio import Audio
 from gateway.errors import FileTooLarge, InvalidRequest, MissingFile, NotFound
 from gateway.multipart import Part
 from gateway.settings import TranscribeSettings
-from gateway.transcription_request import AudioFile, SentFile, TranscriptionRequest
+from gateway.transcription import media
+from gateway.transcription import request as transcription_request
+from gateway.transcription.request import AudioFile, SentFile, TranscriptionRequest
 
 SETTINGS = TranscribeSettings.read({})
 FILE = AudioFile(memoryview(b"x"), Audio("wav", "pcm", 1.0, True), "wav", "audio/wav")
@@ -133,48 +134,50 @@ def test_a_prompt_may_be_longer_than_a_further_field() -> None:
 
 
 def test_the_file_part_is_found_wherever_it_stands() -> None:
-    sent = transcription_request.file_of([part("model", "m"), part("file", "x", "audio/wav")], no_upload)
+    sent = transcription_request.find_file([part("model", "m"), part("file", "x", "audio/wav")], no_upload)
     assert (bytes(sent.content), sent.label) == (b"x", "audio/wav")
 
 
 @pytest.mark.parametrize("parts", [[], [part("model", "m")], [part("file", "")], [part("file_id", " ")]])
 def test_no_file_or_an_empty_one_is_missing(parts: list[Part]) -> None:
     with pytest.raises(MissingFile):
-        transcription_request.file_of(parts, no_upload)
+        transcription_request.find_file(parts, no_upload)
 
 
 def test_two_files_are_refused() -> None:
     with pytest.raises(InvalidRequest):
-        transcription_request.file_of([part("file", "x"), part("file", "y")], no_upload)
+        transcription_request.find_file([part("file", "x"), part("file", "y")], no_upload)
 
 
 def test_an_upload_stands_in_for_an_empty_file_part() -> None:
     parts = [part("file", ""), part("file_id", "upload_1")]
-    sent = transcription_request.file_of(parts, lambda file_id: (memoryview(file_id.encode()), "audio/flac"))
+    sent = transcription_request.find_file(
+        parts, lambda file_id: (memoryview(file_id.encode()), "audio/flac")
+    )
     assert (bytes(sent.content), sent.label) == (b"upload_1", "audio/flac")
 
 
 def test_an_unknown_upload_is_not_found_when_the_file_is_looked_for() -> None:
     with pytest.raises(NotFound):
-        transcription_request.file_of([part("file_id", "nope")], no_upload)
+        transcription_request.find_file([part("file_id", "nope")], no_upload)
 
 
 def test_exactly_25_mb_pass_and_one_byte_more_does_not() -> None:
-    most = bytes(media.MOST_AUDIO_BYTES)
-    assert len(transcription_request.file_of([part("file", most)], no_upload).content) == 26_214_400
+    most = bytes(media.MAX_AUDIO_BYTES)
+    assert len(transcription_request.find_file([part("file", most)], no_upload).content) == 26_214_400
     with pytest.raises(FileTooLarge):
-        transcription_request.file_of([part("file", most + b"x")], no_upload)
+        transcription_request.find_file([part("file", most + b"x")], no_upload)
 
 
 def test_audio_that_cannot_be_measured_is_refused_only_where_measuring_is_required() -> None:
     sent = SentFile(memoryview(b"not audio at all"), "audio/wav")
-    assert transcription_request.admit(sent, SETTINGS).audio.seconds is None
+    assert transcription_request.admit_file(sent, SETTINGS).audio.seconds is None
     with pytest.raises(InvalidRequest):
-        transcription_request.admit(sent, replace(SETTINGS, require_measured_audio=True))
+        transcription_request.admit_file(sent, replace(SETTINGS, require_measured_audio=True))
 
 
 def test_no_provider_is_believed_that_audio_lasts_longer_than_its_bytes_or_the_limit_allow() -> None:
     sent = SentFile(memoryview(b"?" * 750_000), "audio/wav")
-    assert transcription_request.admit(sent, SETTINGS).max_seconds == 1000
+    assert transcription_request.admit_file(sent, SETTINGS).max_seconds == 1000
     short = replace(SETTINGS, max_audio_seconds=60.0)
-    assert transcription_request.admit(sent, short).max_seconds == 60
+    assert transcription_request.admit_file(sent, short).max_seconds == 60

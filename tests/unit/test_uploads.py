@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import Conflict, FileTooLarge, GatewayError, InvalidRequest, NotFound, RateLimited
 from gateway.multipart import Part
-from gateway.uploads import MOST_OPEN, MOST_PARTS, PURPOSES
+from gateway.uploads import MAX_OPEN, MAX_PARTS, PURPOSES
 from tests.fake_uploads import NOW, Caller, data
 
 UNKNOWN = "upload_" + "0" * 32
@@ -132,7 +132,7 @@ def test_a_body_that_is_no_object_is_refused(body: Any) -> None:
 
 def test_the_twenty_first_open_upload_is_refused_until_one_is_done_with() -> None:
     caller = Caller()
-    open_ids = [caller.create(1) for _ in range(MOST_OPEN)]
+    open_ids = [caller.create(1) for _ in range(MAX_OPEN)]
     caller.now = NOW + 600
     error = refused(RateLimited, caller.create)
     assert error.code == "quota_exceeded"
@@ -146,7 +146,7 @@ def test_the_twenty_first_open_upload_is_refused_until_one_is_done_with() -> Non
 
 def test_expired_uploads_are_not_open() -> None:
     caller = Caller()
-    for _ in range(MOST_OPEN):
+    for _ in range(MAX_OPEN):
         caller.create()
     caller.now = NOW + 3600
     assert caller.create()
@@ -154,7 +154,7 @@ def test_expired_uploads_are_not_open() -> None:
 
 def test_another_user_has_places_of_their_own() -> None:
     alice = Caller()
-    for _ in range(MOST_OPEN):
+    for _ in range(MAX_OPEN):
         alice.create()
     assert Caller(alice.store, "bob").create()
 
@@ -209,9 +209,9 @@ def test_more_bytes_than_declared_are_refused_at_the_part_and_not_kept() -> None
 def test_the_part_after_the_hundredth_is_refused_with_the_limit() -> None:
     caller = Caller()
     upload_id = caller.create(1000)
-    for number in range(MOST_PARTS):
+    for number in range(MAX_PARTS):
         caller.send(upload_id, bytes([number]))
-    assert str(MOST_PARTS) in refused(InvalidRequest, caller.send, upload_id, b"more").message
+    assert str(MAX_PARTS) in refused(InvalidRequest, caller.send, upload_id, b"more").message
 
 
 def test_a_part_that_loses_a_race_for_the_last_bytes_is_refused() -> None:
@@ -261,7 +261,7 @@ def test_another_complete_of_a_completed_upload_is_a_conflict_that_is_not_retrie
     assert error.headers == {"x-should-retry": "false"}
 
 
-@pytest.mark.parametrize("part_ids", [None, [], "part_1", [1], [["part_1"]], ["p"] * (MOST_PARTS + 1)])
+@pytest.mark.parametrize("part_ids", [None, [], "part_1", [1], [["part_1"]], ["p"] * (MAX_PARTS + 1)])
 def test_part_ids_must_be_a_list_of_1_to_100_ids(part_ids: Any) -> None:
     caller = Caller()
     assert refused(InvalidRequest, caller.complete, caller.create(), part_ids).param == "part_ids"

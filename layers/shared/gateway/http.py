@@ -2,11 +2,13 @@
 
 import binascii
 import json
+import re
 import secrets
 import time
 import traceback
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -15,10 +17,11 @@ import pybase64
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import ServiceError
 
-from gateway import addresses, deadline
+from gateway import deadline
+from gateway.accounts.keys import Caller
 from gateway.errors import GatewayError, InternalError, InvalidRequest, MissingFile, NotFound
-from gateway.keys import Caller
 from gateway.observability import logger
+from gateway.providers import addresses
 
 if TYPE_CHECKING:
     from gateway.multipart import Part
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 Event = dict[str, Any]
 
 VIA = "x-stt-gateway-via"
-# Where `resolve` keeps the request's id: beside what API Gateway sends, and overwritten whatever a test event says.
+# Where the handler keeps the request's id: beside what API Gateway sends, and overwritten whatever a test event says.
 _REQUEST_ID = "sttGatewayRequestId"
 
 EXPOSED = (
@@ -37,14 +40,43 @@ ALWAYS = {"access-control-allow-origin": "*", "access-control-expose-headers": E
 NO_ROUTE = "No such route: this path and method are not part of the API. GET /openapi.json lists what is."
 
 
-def new_app() -> APIGatewayRestResolver:
-    """A resolver that answers every error in the envelope."""
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route of the API: its method, its path as API Gateway writes it, and the function that answers it."""
+
+    method: str
+    path: str
+    answer: "Callable[[Event, Any], Response[str]]"
+
+
+def lambda_handler(routes: Sequence[Route]) -> Callable[[Event, Any], dict[str, Any]]:
+    """A Lambda handler for the routes. It answers every error in the envelope, adds the headers that every answer has,
+    and ends before the function's own deadline."""
     app = APIGatewayRestResolver()
     app.exception_handler(GatewayError)(_error_response)
     # Powertools' own 404 and 405; without this the handler below would make them a 500.
     app.exception_handler(ServiceError)(lambda _: _error_response(NotFound(NO_ROUTE)))
     app.exception_handler(Exception)(_defect_response)
-    return app
+    for route in routes:
+        pattern = re.sub(r"\{\w+\}", "[^/]+", re.sub(r"\{\w+\+\}", ".+", route.path))
+        app.route(pattern, method=route.method)(_answering(route, app))
+
+    def handle(event: Event, context: Any) -> dict[str, Any]:
+        request_id = event[_REQUEST_ID] = new_request_id()
+        logger.append_keys(request_id=request_id, api_gateway_request_id=api_gateway_id_of(event))
+        with deadline.within(context.get_remaining_time_in_millis() / 1000 - deadline.MARGIN_SECONDS):
+            reply = app.resolve(event, context)
+        headers = reply.setdefault("multiValueHeaders", {})
+        for name, value in {**ALWAYS, "x-request-id": request_id}.items():
+            headers[name] = [value]
+        return reply
+
+    return handle
+
+
+def _answering(route: Route, app: APIGatewayRestResolver) -> "Callable[[], Response[str]]":
+    # The resolver keeps the event to itself; this is the one place that asks for it.
+    return lambda: route.answer(app.current_event.raw_event, app.lambda_context)
 
 
 def _error_response(error: GatewayError) -> "Response[str]":
@@ -63,18 +95,6 @@ def _log_defect(error: BaseException) -> None:
     frames = traceback.extract_tb(error.__traceback__)
     where = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
     logger.error("unhandled", extra={"kind": type(error).__name__, "where": where})
-
-
-def resolve(app: APIGatewayRestResolver, event: Event, context: Any) -> dict[str, Any]:
-    """The app's answer with the headers that every answer has, before the function's own deadline."""
-    request_id = event[_REQUEST_ID] = new_request_id()
-    logger.append_keys(request_id=request_id, api_gateway_request_id=api_gateway_id_of(event))
-    with deadline.within(context.get_remaining_time_in_millis() / 1000 - deadline.MARGIN_SECONDS):
-        reply = app.resolve(event, context)
-    headers = reply.setdefault("multiValueHeaders", {})
-    for name, value in {**ALWAYS, "x-request-id": request_id}.items():
-        headers[name] = [value]
-    return reply
 
 
 def json_response(
@@ -117,7 +137,7 @@ def _noted(text: Any) -> str | None:
 def own_hosts(event: Event) -> frozenset[str]:
     """Where the gateway was reached: API Gateway's own host name, and the one that this request used."""
     context = event["requestContext"]
-    return addresses.own_hosts(None, context.get("domainName") or "", context.get("apiId") or "")
+    return addresses.own_hosts("", context.get("domainName") or "", context.get("apiId") or "")
 
 
 def via_of(event: Event) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from requests_toolbelt.multipart.decoder import ImproperBodyPartContentException
 
 from gateway.errors import InvalidRequest
 
-MOST_PARTS = 128
+MAX_PARTS = 128
 MAX_BLOCK_BYTES = 4096
 MAX_HEADER_BYTES = 16_384
 # RFC 2046 section 5.1.1: 1 to 70 characters of this set, the last no space.
@@ -100,8 +100,8 @@ def _frames(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, memoryview]]:
     for at, after, closes in _delimiters(body, b"--" + boundary):
         if start is not None:
             count += 1
-            if count > MOST_PARTS:
-                raise InvalidRequest(f"The multipart body has more than {MOST_PARTS} parts.")
+            if count > MAX_PARTS:
+                raise InvalidRequest(f"The multipart body has more than {MAX_PARTS} parts.")
             blank = body.find(b"\r\n\r\n", start, min(at, start + MAX_BLOCK_BYTES + 4))
             if blank < 0:
                 raise InvalidRequest(

@@ -1,41 +1,6 @@
 """Logs and metrics: never a key, a prompt, a transcript, a filename or an address."""
 
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
-
-from gateway.usage import REPORTED, UNKNOWN, Record
 
 logger = Logger(utc=True)
 metrics = Metrics()
-
-
-def report(record: Record) -> None:
-    """One embedded-metrics line a transcription. Names come from closed sets, never from what a user sent.
-    Raises nothing: the answer and its record do not depend on metrics."""
-    try:
-        _report(record)
-    except Exception as error:
-        logger.error("metrics were not written", extra={"kind": type(error).__name__})
-
-
-def _report(record: Record) -> None:
-    counts = {"Requests": 1, "BilledSeconds": record.billed_seconds}
-    if record.error_type:
-        counts[f"Error.{record.error_type}"] = 1
-    for attempt in record.attempts:
-        name = f"Attempt.{attempt.outcome}"
-        counts[name] = counts.get(name, 0) + 1
-    if record.bytes and record.duration.source in (UNKNOWN, REPORTED):
-        counts["UnmeasuredAudio"] = 1
-    if record.duration.provider_seconds is not None:
-        counts["DisagreeingDuration"] = 1
-    if record.faults:
-        counts["ImpossibleTimings"] = 1
-        logger.warning(
-            "timings that cannot be true were left out",
-            extra={"lists": record.faults, "provider": record.provider, "service": record.service},
-        )
-    for name, value in counts.items():
-        metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
-    metrics.add_metric(name="Latency", unit=MetricUnit.Milliseconds, value=record.latency_ms)
-    metrics.flush_metrics()

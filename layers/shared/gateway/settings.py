@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Self
 
-from gateway import addresses
-
 
 def _flag(env: Mapping[str, str], name: str) -> bool:
     return env.get(name, "").strip().lower() == "true"
@@ -26,18 +24,6 @@ def _number(env: Mapping[str, str], name: str, default: float, *, least: float =
     return value
 
 
-def _url(env: Mapping[str, str], name: str) -> str | None:
-    """The variable as an absolute URL. Raises ValueError, naming the variable, when it is something else."""
-    text = env.get(name, "").strip()
-    if not text:
-        return None
-    try:
-        addresses.parse(text)
-    except ValueError as wrong:
-        raise ValueError(f"{name} must be a URL such as https://stt.example.com: {wrong}") from None
-    return text
-
-
 @cache
 def _process_id() -> str:
     """Stands for a GATEWAY_ID that nobody set: it recognises the loops of this process alone."""
@@ -50,7 +36,10 @@ class CatalogSettings:
 
     provider_online_seconds: float
     allow_private: bool
-    # Where this gateway answers, in the form that `addresses.is_own` reads.
+    # Where callers reach this gateway, if that is not the API's own address: a URL, a host name.
+    public_url: str = ""
+    domain_name: str = ""
+    # The same and more, in the form that `addresses.is_own` reads.
     own_hosts: frozenset[str] = frozenset()
 
     @classmethod
@@ -59,7 +48,8 @@ class CatalogSettings:
         return cls(
             provider_online_seconds=_number(env, "PROVIDER_ONLINE_SECONDS", 120),
             allow_private=_flag(env, "ALLOW_PRIVATE_PROVIDERS"),
-            own_hosts=addresses.own_hosts(_url(env, "PUBLIC_URL"), env.get("DOMAIN_NAME", "").strip()),
+            public_url=env.get("PUBLIC_URL", "").strip(),
+            domain_name=env.get("DOMAIN_NAME", "").strip(),
         )
 
     def reached_at(self, hosts: frozenset[str]) -> Self:
@@ -76,7 +66,6 @@ class TranscribeSettings:
     max_attempts: int
     max_audio_seconds: float
     require_measured_audio: bool
-    usage_retention_days: int
     provider_ca_bundle: str | None
     max_in_flight_per_user: int  # 0 is no limit
     gateway_id: str  # names this deployment in outgoing calls, so that a call that comes back is recognised
@@ -90,7 +79,6 @@ class TranscribeSettings:
             max_attempts=int(_number(env, "MAX_ATTEMPTS", 3, least=1)),
             max_audio_seconds=_number(env, "MAX_AUDIO_SECONDS", 14400, least=1),
             require_measured_audio=_flag(env, "REQUIRE_MEASURED_AUDIO"),
-            usage_retention_days=int(_number(env, "USAGE_RETENTION_DAYS", 400, least=1)),
             provider_ca_bundle=env.get("PROVIDER_CA_BUNDLE") or None,
             max_in_flight_per_user=int(_number(env, "MAX_IN_FLIGHT_PER_USER", 50)),
             gateway_id=env.get("GATEWAY_ID", "").strip().lower() or _process_id(),
@@ -121,6 +109,18 @@ class UploadSettings:
         return cls(part_bytes=int(_number(env, "SINGLE_REQUEST_BYTES", 4_400_000, least=1)))
 
 
+@dataclass(frozen=True, slots=True)
+class UsageSettings:
+    """How many days a usage record is kept."""
+
+    retention_days: int
+
+    @classmethod
+    def read(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """From USAGE_RETENTION_DAYS."""
+        return cls(retention_days=int(_number(env, "USAGE_RETENTION_DAYS", 400, least=1)))
+
+
 @cache
 def catalog_settings() -> CatalogSettings:
     """Read at first use, never at import."""
@@ -143,3 +143,9 @@ def upload_settings() -> UploadSettings:
 def site_settings() -> SiteSettings:
     """Read at first use, never at import."""
     return SiteSettings.read()
+
+
+@cache
+def usage_settings() -> UsageSettings:
+    """Read at first use, never at import."""
+    return UsageSettings.read()

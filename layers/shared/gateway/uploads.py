@@ -5,20 +5,23 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from gateway.errors import Conflict, FileTooLarge, InvalidRequest, NotFound, RateLimited
-from gateway.media import MOST_AUDIO_BYTES
 from gateway.multipart import Part
+from gateway.transcription.media import MAX_AUDIO_BYTES
+
+if TYPE_CHECKING:
+    from gateway.store.ports import UploadStore
 
 PENDING, COMPLETED, CANCELLED, EXPIRED = "pending", "completed", "cancelled", "expired"
 # The SDKs' FilePurpose. Any of them will do: what is uploaded here is only ever transcribed.
 PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 LIFETIME_SECONDS = 3600
-MOST_OPEN = 20
+MAX_OPEN = 20
 # 100 parts of 256 KiB are 25 MB exactly; smaller ones would make one slow read of many.
-MOST_PARTS = 100
-_MOST_FILENAME_CHARACTERS = 255
+MAX_PARTS = 100
+_MAX_FILENAME_CHARACTERS = 255
 _TRIES = 5
 _MEDIA_TYPE = re.compile(r"([A-Za-z0-9!#$&^_.+-]{1,63}/[A-Za-z0-9!#$&^_.+-]{1,63})[ \t]*(?:;.{0,127})?")
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
@@ -64,38 +67,14 @@ class Upload:
         return EXPIRED if self.status != CANCELLED and now >= self.expires_at else self.status
 
 
-class UploadStore(Protocol):
-    """Where uploads are kept; `store.uploads.UploadStore` is the real one. Every change is atomic."""
-
-    def upload(self, user_id: str, upload_id: str) -> Upload | None: ...
-
-    # Returns None when it was kept, else the epoch second at which the first of `most` open ones expires.
-    def open(self, upload: Upload, most: int, now: float) -> int | None: ...
-
-    def write_part(self, upload: Upload, part_id: str, content: memoryview) -> None: ...
-
-    # These three change an upload that is pending and as it was read, or return False.
-    def note_part(self, upload: Upload, part_id: str, part: StoredPart, most: int) -> bool: ...
-
-    def complete(self, upload: Upload, part_ids: Sequence[str], md5: str | None, now: int) -> bool: ...
-
-    def cancel(self, upload: Upload) -> bool: ...
-
-    # Deletes the parts' bytes.
-    def erase(self, upload: Upload) -> None: ...
-
-    # The parts' bytes, in the order given, in one buffer.
-    def read(self, upload: Upload, part_ids: Sequence[str]) -> bytearray: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Uploads:
     """One user's uploads at `now` (epoch seconds). `part_bytes` is the most that one part may have here."""
 
     user_id: str
-    store: UploadStore
+    store: "UploadStore"
     now: float
-    part_bytes: int = MOST_AUDIO_BYTES
+    part_bytes: int = MAX_AUDIO_BYTES
 
     def create(self, body: Any) -> dict[str, Any]:
         """Begin an upload. Raises InvalidRequest, FileTooLarge, RateLimited."""
@@ -111,11 +90,11 @@ class Uploads:
             created_at=created_at,
             expires_at=created_at + LIFETIME_SECONDS,
         )
-        first_expiry = self.store.open(upload, MOST_OPEN, self.now)
+        first_expiry = self.store.open(upload, MAX_OPEN, self.now)
         if first_expiry is not None:
             wait = {"retry-after": str(max(1, first_expiry - created_at))}
             raise RateLimited(
-                f"{MOST_OPEN} uploads are open, the most for one user: complete or cancel one, or let it expire.",
+                f"{MAX_OPEN} uploads are open, the most for one user: complete or cancel one, or let it expire.",
                 code="quota_exceeded",
                 headers=_NO_RETRY | wait,
             )
@@ -140,7 +119,7 @@ class Uploads:
             if not written:
                 self.store.write_part(upload, part_id, content)
                 written = True
-            if self.store.note_part(upload, part_id, part, MOST_PARTS):
+            if self.store.note_part(upload, part_id, part, MAX_PARTS):
                 return _part_view(upload, part_id, part)
         raise _busy()
 
@@ -266,9 +245,9 @@ def _part_view(upload: Upload, part_id: str, part: StoredPart) -> dict[str, Any]
 
 def _check_room(upload: Upload, size: int) -> None:
     """Raises InvalidRequest when a new part of this size is one too many, or too large for what was declared."""
-    if len(upload.parts) >= MOST_PARTS:
+    if len(upload.parts) >= MAX_PARTS:
         raise InvalidRequest(
-            f"The upload has {MOST_PARTS} parts, the most accepted: send fewer, larger parts.", param="data"
+            f"The upload has {MAX_PARTS} parts, the most accepted: send fewer, larger parts.", param="data"
         )
     if upload.received + size > upload.bytes:
         raise InvalidRequest(
@@ -310,18 +289,18 @@ def _object(body: Any) -> Mapping[str, Any]:
 def _declared_bytes(value: Any) -> int:
     if type(value) is not int or value < 1:
         raise InvalidRequest("'bytes' must be the size of the file, an integer of at least 1.", param="bytes")
-    if value > MOST_AUDIO_BYTES:
+    if value > MAX_AUDIO_BYTES:
         raise FileTooLarge(
-            f"The file is larger than {MOST_AUDIO_BYTES} bytes (25 MB), the most accepted.", param="bytes"
+            f"The file is larger than {MAX_AUDIO_BYTES} bytes (25 MB), the most accepted.", param="bytes"
         )
     return value
 
 
 def _filename(value: Any) -> str:
     """The name, echoed and never used: what looks like a path in it reaches no path and no key."""
-    if not isinstance(value, str) or not 1 <= len(value) <= _MOST_FILENAME_CHARACTERS or not _is_text(value):
+    if not isinstance(value, str) or not 1 <= len(value) <= _MAX_FILENAME_CHARACTERS or not _is_text(value):
         raise InvalidRequest(
-            f"'filename' must be text of 1 to {_MOST_FILENAME_CHARACTERS} characters.", param="filename"
+            f"'filename' must be text of 1 to {_MAX_FILENAME_CHARACTERS} characters.", param="filename"
         )
     return value
 
@@ -347,8 +326,8 @@ def _completion(fields: Mapping[str, Any]) -> tuple[tuple[str, ...], str | None]
         raise InvalidRequest(
             "'part_ids' must be a list of part ids, in order, at least one.", param="part_ids"
         )
-    if len(part_ids) > MOST_PARTS:
-        raise InvalidRequest(f"'part_ids' has more than {MOST_PARTS} ids.", param="part_ids")
+    if len(part_ids) > MAX_PARTS:
+        raise InvalidRequest(f"'part_ids' has more than {MAX_PARTS} ids.", param="part_ids")
     if md5 is not None and not (isinstance(md5, str) and _MD5.fullmatch(md5)):
         raise InvalidRequest("'md5' must be 32 hexadecimal digits.", param="md5")
     return tuple(part_ids), md5.lower() if md5 else None

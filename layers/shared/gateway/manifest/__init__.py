@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.deployments import slug_of
-from gateway.manifest.bounds import MOST_BYTES, TOO_LARGE, check_bounds
-from gateway.manifest.problems import ManifestInvalid, Problems, kind
+from gateway.manifest.bounds import MAX_BYTES, TOO_LARGE, check_bounds
+from gateway.manifest.problems import InvalidManifestError, Problems, kind
 from gateway.manifest.rows import MAX_ROWS, check_rows, count_rows, too_many_rows
-from gateway.manifest.schema import MOST_SERVICES, URL_SAFE, check_manifest, is_url_safe
+from gateway.manifest.schema import MAX_SERVICES, URL_SAFE, check_manifest, is_url_safe
 from gateway.manifest.values import (
     Manifest,
     Model,
@@ -17,13 +16,14 @@ from gateway.manifest.values import (
     objects_in,
     to_manifest,
 )
+from gateway.slugs import slug_of
 
 __all__ = [
+    "MAX_BYTES",
     "MAX_ROWS",
-    "MOST_BYTES",
     "URL_SAFE",
+    "InvalidManifestError",
     "Manifest",
-    "ManifestInvalid",
     "Model",
     "Service",
     "count_rows",
@@ -39,21 +39,21 @@ __all__ = [
 def read_upload(body: object) -> Manifest:
     """The manifest in the body of `PUT .../manifest/`: `{"raw_yaml": str, "parsed": {...}}`.
 
-    `raw_yaml` is measured and dropped, never parsed; it may be absent. Raises ManifestInvalid.
+    `raw_yaml` is measured and dropped, never parsed; it may be absent. Raises InvalidManifestError.
     """
     if not isinstance(body, dict):
-        raise ManifestInvalid({"body": f"must be an object with raw_yaml and parsed, not {kind(body)}"})
+        raise InvalidManifestError({"body": f"must be an object with raw_yaml and parsed, not {kind(body)}"})
     problems = Problems()
     raw_yaml = body.get("raw_yaml")
     if raw_yaml is not None and not isinstance(raw_yaml, str):
         problems.add("raw_yaml", f"must be text, not {kind(raw_yaml)}")
-    elif raw_yaml and (size := len(raw_yaml.encode("utf-8", "surrogatepass"))) > MOST_BYTES:
+    elif raw_yaml and (size := len(raw_yaml.encode("utf-8", "surrogatepass"))) > MAX_BYTES:
         problems.add("raw_yaml", f"{TOO_LARGE}, and is {size}")
     return _read(body.get("parsed"), "parsed", problems)
 
 
 def validate(parsed: object) -> Manifest:
-    """The manifest in a parsed document (JSON, or YAML read into JSON's types). Raises ManifestInvalid."""
+    """The manifest in a parsed document (JSON, or YAML read into JSON's types). Raises InvalidManifestError."""
     return _read(parsed, "manifest", Problems())
 
 
@@ -67,13 +67,13 @@ def _read(parsed: object, root: str, problems: Problems) -> Manifest:
     if not isinstance(parsed, dict):
         wrong = "is required" if parsed is None else f"must be an object, not {kind(parsed)}"
         problems.add(root, wrong)
-        raise ManifestInvalid(problems.found)
+        raise InvalidManifestError(problems.found)
     if check_bounds(parsed, root, problems):
         check_manifest(parsed, "", problems)
         _check_hosts(parsed, problems)
         _check_services(parsed, problems)
     if problems.found:
-        raise ManifestInvalid(problems.found)
+        raise InvalidManifestError(problems.found)
     return to_manifest(parsed)
 
 
@@ -86,8 +86,8 @@ def _check_hosts(parsed: dict[str, Any], problems: Problems) -> None:
 
 def _check_services(parsed: dict[str, Any], problems: Problems) -> None:
     services = list(each_service(parsed))
-    if len(services) > MOST_SERVICES:
-        wrong = f"must be at most {MOST_SERVICES} in all hosts together, and are {len(services)}"
+    if len(services) > MAX_SERVICES:
+        wrong = f"must be at most {MAX_SERVICES} in all hosts together, and are {len(services)}"
         problems.add("hosts[].services", wrong)
     _check_unique(services, "name", "the name of another service", problems)
     for path, service in services:

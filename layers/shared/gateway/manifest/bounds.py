@@ -7,16 +7,16 @@ from itertools import islice
 
 from gateway.manifest.problems import Problems, join, kind
 
-MOST_BYTES = 64 * 1024
-MOST_CHARACTERS = 1024
-MOST_LEVELS = 32
+MAX_BYTES = 64 * 1024
+MAX_CHARACTERS = 1024
+MAX_LEVELS = 32
 # JSON needs two bytes for each value ("0,"): a document with more of them than this is over the size limit.
-MOST_VALUES = MOST_BYTES // 2 + 1
+MAX_VALUES = MAX_BYTES // 2 + 1
 # 2^53 - 1, the largest integer that every JSON reader keeps.
 LARGEST_NUMBER = 9_007_199_254_740_991
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-TOO_LARGE = f"must be at most {MOST_BYTES} bytes (64 KiB)"
+TOO_LARGE = f"must be at most {MAX_BYTES} bytes (64 KiB)"
 
 
 def check_bounds(document: object, root: str, problems: Problems) -> bool:
@@ -27,11 +27,11 @@ def check_bounds(document: object, root: str, problems: Problems) -> bool:
     while pending:
         value, path, level = pending.pop()
         seen += 1
-        if seen > MOST_VALUES:
+        if seen > MAX_VALUES:
             problems.add(root, f"{TOO_LARGE} as JSON")
             return False
-        if level > MOST_LEVELS:
-            problems.add(root, f"must be nested at most {MOST_LEVELS} levels deep")
+        if level > MAX_LEVELS:
+            problems.add(root, f"must be nested at most {MAX_LEVELS} levels deep")
             return False
         if isinstance(value, dict | list):
             # Reversed, so that values come off the stack in the order they are written.
@@ -43,7 +43,7 @@ def check_bounds(document: object, root: str, problems: Problems) -> bool:
         else:
             _check_scalar(value, path or root, problems)
     size = len(as_json(document))
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         problems.add(root, f"{TOO_LARGE} as JSON, and is {size}")
     return True
 
@@ -57,15 +57,15 @@ def as_json(document: object) -> bytes:
 def _entries(value: dict[object, object] | list[object], path: str) -> Iterator[tuple[str, object]]:
     # One more than the limit is enough to find it exceeded: ten million items cost no more than 32,770.
     if isinstance(value, dict):
-        for key, child in islice(value.items(), MOST_VALUES + 1):
+        for key, child in islice(value.items(), MAX_VALUES + 1):
             yield join(path, key), child
     else:
-        for number, child in enumerate(islice(value, MOST_VALUES + 1)):
+        for number, child in enumerate(islice(value, MAX_VALUES + 1)):
             yield f"{path}[{number}]", child
 
 
 def _check_keys(value: dict[object, object], path: str, problems: Problems) -> None:
-    for key in islice(value, MOST_VALUES + 1):
+    for key in islice(value, MAX_VALUES + 1):
         if not isinstance(key, str):
             problems.add(path, f"keys must be text, and one is {kind(key)}")
         elif wrong := _text_problem(key):
@@ -87,8 +87,8 @@ def _check_scalar(value: object, path: str, problems: Problems) -> None:
 
 
 def _text_problem(text: str) -> str | None:
-    if len(text) > MOST_CHARACTERS:
-        return f"must be at most {MOST_CHARACTERS} characters, and is {len(text)}"
+    if len(text) > MAX_CHARACTERS:
+        return f"must be at most {MAX_CHARACTERS} characters, and is {len(text)}"
     if _CONTROL.search(text):
         return "must not contain control characters (tab and line breaks are accepted)"
     if _SURROGATE.search(text):

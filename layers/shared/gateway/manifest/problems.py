@@ -4,14 +4,14 @@ import json
 import re
 from collections.abc import Mapping
 
-MOST_REPORTED = 100
+MAX_REPORTED = 100
 # A path repeats its parents' keys: without a bound a hundred lines of 60 KB could come of a small document.
 _MAX_PATH = 500
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _DIGITS = re.compile(r"([0-9]+)")
 
 
-class ManifestInvalid(Exception):
+class InvalidManifestError(Exception):
     """A manifest that is not accepted, with everything that is wrong with it.
 
     `problems` is for people: at most 100 lines, each starting with its path
@@ -23,9 +23,9 @@ class ManifestInvalid(Exception):
     def __init__(self, found: Mapping[str, str]) -> None:
         self.found = {path: found[path] for path in sorted(found, key=_natural)}
         lines = [f"{_cut(path)}: {message}" for path, message in self.found.items()]
-        self.problems: list[str] = lines[:MOST_REPORTED]
-        if len(lines) > MOST_REPORTED:
-            self.problems.append(f"... and {len(lines) - MOST_REPORTED} more")
+        self.problems: list[str] = lines[:MAX_REPORTED]
+        if len(lines) > MAX_REPORTED:
+            self.problems.append(f"... and {len(lines) - MAX_REPORTED} more")
         super().__init__("; ".join(self.problems))
 
 

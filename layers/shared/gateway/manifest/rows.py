@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.deployments import slug_of
 from gateway.manifest.problems import Problems
 from gateway.manifest.values import Model, Service, ids_of, objects_in
+from gateway.slugs import slug_of
 
 MAX_ROWS = 500
 

@@ -11,24 +11,24 @@ TYPES = ("llm", "stt", "tts", "image", "mesh", "music", "video", "scrape", "rend
 ENGINES = ("vllm", "lmstudio", "ollama", "sglang", "llamacpp", "tgi", "other")
 VENDORS = ("nvidia", "amd", "apple", "intel")
 ACCESS = ("private", "authenticated", "restricted")
-MOST_HOSTS = 50
-MOST_SERVICES = 100
+MAX_HOSTS = 50
+MAX_SERVICES = 100
 # Each stands in a row of its own for listings, and in every deployment of the service.
-MOST_ALLOWED_USERS = 100
+MAX_ALLOWED_USERS = 100
 # What one service can ask of the table and of listings.
 MAX_MODELS = 200
 MAX_FEATURES = 16
 MAX_FEATURE_BYTES = 64
 # Both are parts of table keys: a DynamoDB sort key is at most 1,024 bytes, partition key 2,048.
-MOST_NAME_BYTES = 128
-MOST_MODEL_BYTES = 256
+MAX_NAME_BYTES = 128
+MAX_MODEL_BYTES = 256
 
 URL_SAFE = "must be 1 to 64 of the characters A-Z a-z 0-9 . _ -, and not only dots"
 NAME = (
-    f"must be 1 to {MOST_NAME_BYTES} bytes of printable characters without / \\ # ? % and without "
+    f"must be 1 to {MAX_NAME_BYTES} bytes of printable characters without / \\ # ? % and without "
     "spaces at either end, and not only dots"
 )
-MODEL_ID = f"must be 1 to {MOST_MODEL_BYTES} bytes of printable characters without #"
+MODEL_ID = f"must be 1 to {MAX_MODEL_BYTES} bytes of printable characters without #"
 _URL_SAFE = re.compile(r"(?!\.+\Z)[A-Za-z0-9._-]{1,64}")
 _NAME_FORBIDS = re.compile(r"[/\\#?%]")
 _PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+")
@@ -120,7 +120,7 @@ def _object(fields: dict[str, Check], required: tuple[str, ...] = ()) -> Check:
 
 def _is_name(value: str) -> bool:
     return (
-        0 < len(value.encode("utf-8", "replace")) <= MOST_NAME_BYTES
+        0 < len(value.encode("utf-8", "replace")) <= MAX_NAME_BYTES
         and value.isprintable()
         and value == value.strip()
         and value.strip(".") != ""
@@ -132,7 +132,7 @@ def _is_model_id(value: str) -> bool:
     # Blank is absent, as in the agent. Lower-casing can lengthen a character, and the slug is the key.
     trimmed = value.strip()
     longest = max(len(text.encode("utf-8", "replace")) for text in (trimmed, trimmed.lower()))
-    return longest <= MOST_MODEL_BYTES and "#" not in trimmed and (trimmed.isprintable() or not trimmed)
+    return longest <= MAX_MODEL_BYTES and "#" not in trimmed and (trimmed.isprintable() or not trimmed)
 
 
 def _is_word(value: str) -> bool:
@@ -206,7 +206,7 @@ _SERVICE = _object(
         "command": _notes,
         "extra": _anything,
         "access": _one_of(ACCESS),
-        "allowed_users": _list(_url_safe, MOST_ALLOWED_USERS),
+        "allowed_users": _list(_url_safe, MAX_ALLOWED_USERS),
         "api_key": _api_key,
     },
     required=("name", "engine", "url"),
@@ -227,7 +227,7 @@ _HOST = _object(
 _AGENT = _object(
     {"name": _url_safe, "hostname": _line, "listen_port": _integer(1, 65_535)}, required=("name",)
 )
-_HOSTS = _list(_HOST, MOST_HOSTS)
+_HOSTS = _list(_HOST, MAX_HOSTS)
 check_manifest = _object(
     {"schema_version": _version, "agent": _AGENT, "hosts": _HOSTS}, required=("schema_version", "agent")
 )

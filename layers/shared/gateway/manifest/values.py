@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.deployments import slug_of
+from gateway.slugs import slug_of
 
 # What an stt model takes and gives when the operator does not say (the agent's rule).
 _STT_MODALITIES = (("audio",), ("text",))
 # Shorter credentials are taken out of their own field only: they would match ordinary words.
-_LEAST_RECOGNISABLE = 8
+_MIN_RECOGNISABLE = 8
 # The agent's Kubernetes mode uploads the pod's whole command line, `--api-key <secret>` included.
 _KEY_IN_COMMAND = re.compile(r"(--api[-_]key[=\s]+|api_key=)(\S+)", re.IGNORECASE)
 # What routing reads is never rewritten: a redacted manifest is valid and routes as the one it was made from.
@@ -84,7 +84,7 @@ def to_manifest(parsed: dict[str, Any]) -> Manifest:
     secrets = [service.api_key for service in services if service.api_key]
     return Manifest(
         agent_name=parsed["agent"]["name"],
-        redacted=_redact(parsed, [secret for secret in secrets if len(secret) >= _LEAST_RECOGNISABLE]),
+        redacted=_redact(parsed, [secret for secret in secrets if len(secret) >= _MIN_RECOGNISABLE]),
         services=services,
     )
 

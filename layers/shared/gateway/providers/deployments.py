@@ -1,0 +1,133 @@
+"""Deployments: one model on one service of one provider, and who may use it now."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from gateway.accounts.keys import Caller
+from gateway.providers import addresses
+from gateway.settings import CatalogSettings
+from gateway.slugs import slug_of
+
+TIMESTAMPS = "timestamps"
+EVERYONE = "*"
+
+
+class CredentialUnavailableError(Exception):
+    """A service's credential cannot be decrypted now."""
+
+
+@lru_cache(maxsize=4096)
+def provider_id(owner: str, name: str) -> int:
+    """A stable positive integer below 2^53, from a hash, so that it needs no counter and survives removal."""
+    digest = hashlib.sha256(f"{owner}/{name}".encode()).digest()
+    return int.from_bytes(digest[:7], "big") % (2**53 - 1) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedModel:
+    """What a listing says of one deployed model."""
+
+    slug: str
+    served_id: str
+    features: tuple[str, ...] = ()
+    context_length: int | None = None
+    display_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A model on a service of a provider, with the service's access already decided.
+
+    `version` is the manifest version it was written under; it counts only while the provider's pointer
+    names that version. `last_seen_at` (epoch seconds) is the provider's liveness at the time of reading.
+    """
+
+    owner: str
+    provider: str
+    version: str
+    service: str
+    base_url: str
+    model: DeployedModel
+    access: str = "private"
+    allowed_users: tuple[str, ...] = ()
+    credential: bytes | None = field(default=None, repr=False)
+    last_seen_at: float = 0.0
+    published_at: int = 0
+
+    @property
+    def provider_key(self) -> tuple[str, str]:
+        """Owner and name: what identifies the provider."""
+        return self.owner, self.provider
+
+    @property
+    def provider_name(self) -> str:
+        """Owner and name as callers and records see them."""
+        return f"{self.owner}/{self.provider}"
+
+    @property
+    def service_key(self) -> tuple[str, str, str]:
+        """What identifies the service, and what its credential is bound to."""
+        return self.owner, self.provider, self.service
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What identifies the deployment across manifest versions."""
+        return self.owner, self.provider, self.service, self.model.served_id
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What callers may ask for: its slug, and the id that it is served under."""
+        return tuple(dict.fromkeys((self.model.slug, slug_of(self.model.served_id))))
+
+    @property
+    def has_timestamps(self) -> bool:
+        """Whether the service or the model declares word and segment timings."""
+        return TIMESTAMPS in self.model.features
+
+    def allows(self, user_id: str) -> bool:
+        """Owner always; otherwise as the access policy says."""
+        return (
+            user_id == self.owner
+            or self.access == "authenticated"
+            or (self.access == "restricted" and user_id in self.allowed_users)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Deployments that a user may use, online or not; `is_cut` when there are more than were read."""
+
+    deployments: list[Deployment] = field(default_factory=list)
+    is_cut: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.deployments)
+
+
+def audiences(owner: str, access: str, allowed_users: Sequence[str]) -> list[str]:
+    """Under whose listings a service appears: everyone, or the owner and the listed users."""
+    if access == "authenticated":
+        return [EVERYONE]
+    if access == "restricted":
+        return [owner, *(user for user in dict.fromkeys(allowed_users) if user != owner)]
+    return [owner]
+
+
+def usable(
+    candidates: Iterable[Deployment], caller: Caller, settings: CatalogSettings, now: float
+) -> list[Deployment]:
+    """Those of `candidates` that this caller can call at `now` (epoch seconds): accessible under the
+    caller's own preference, online, and with a URL that may be dialled."""
+    return [
+        deployment
+        for deployment in candidates
+        if deployment.allows(caller.user_id)
+        and (caller.preference != "only_own" or deployment.owner == caller.user_id)
+        and now - deployment.last_seen_at <= settings.provider_online_seconds
+        and addresses.refusal(
+            deployment.base_url, allow_private=settings.allow_private, own=settings.own_hosts
+        )
+        is None
+    ]

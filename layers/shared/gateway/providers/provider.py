@@ -1,0 +1,149 @@
+"""A provider as its operator sees it, and the deployments that its manifest makes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway import manifest
+from gateway.providers import addresses
+from gateway.providers.deployments import DeployedModel, Deployment, provider_id
+from gateway.settings import CatalogSettings
+
+STT = "stt"
+# How many providers one owner has. Listings and heads are read by provider, so this bounds what one owner costs others.
+MAX_PROVIDERS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPolicy:
+    """Who may use a service; None where nothing was PATCHed and the manifest decides."""
+
+    access: str | None = None
+    allowed_users: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Everything stored of one provider. Times are epoch seconds.
+
+    `version` names the manifest that routes now; `document` is its redacted form, `credentials` the
+    ciphertext of each service's api_key, `looping` the services whose api_key is a key of this gateway,
+    `policies` what was PATCHed, by service name.
+    `errors` are the problems of the last upload when that was invalid.
+    """
+
+    owner: str
+    name: str
+    last_seen_at: float = 0.0
+    version: str | None = None
+    document: dict[str, Any] | None = None
+    uploaded_at: int | None = None
+    credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    looping: tuple[str, ...] = ()
+    public_url: str | None = None
+    policies: Mapping[str, AccessPolicy] = field(default_factory=dict)
+    errors: tuple[str, ...] = ()
+    # Counts changes of what is not part of a manifest, so that two at once cannot undo each other.
+    revision: int = 0
+    # What `version` was published with: it differs from the above when a change was interrupted half-way.
+    published_url: str | None = None
+    published_policies: Mapping[str, AccessPolicy] = field(default_factory=dict)
+
+    @property
+    def provider_id(self) -> int:
+        return provider_id(self.owner, self.name)
+
+
+def services_of(provider: Provider) -> Sequence[manifest.Service]:
+    """The services of the manifest that routes now, as it was validated when it was uploaded."""
+    return manifest.read_stored(provider.document).services if provider.document else ()
+
+
+def effective_access(provider: Provider, service: manifest.Service) -> tuple[str, tuple[str, ...]]:
+    """Access and allowed users of a service: what was PATCHed wins over the manifest."""
+    policy = provider.policies.get(service.name, AccessPolicy())
+    return (
+        policy.access if policy.access is not None else service.access,
+        policy.allowed_users if policy.allowed_users is not None else service.allowed_users,
+    )
+
+
+def row_count(provider: Provider) -> int:
+    """How many rows of the table the provider's manifest takes under what was PATCHed."""
+    effective = []
+    for service in services_of(provider):
+        access, allowed_users = effective_access(provider, service)
+        effective.append(replace(service, access=access, allowed_users=allowed_users))
+    return manifest.count_rows(effective, provider.owner)
+
+
+def base_url(provider: Provider, service: manifest.Service) -> str:
+    """Where the gateway dials: the provider's public URL when set, else the service's own."""
+    return (provider.public_url or service.url).rstrip("/")
+
+
+def deployments_of(provider: Provider, version: str) -> list[Deployment]:
+    """What of the provider's manifest can route: every model of every stt service, under `version`."""
+    found = []
+    for service in services_of(provider):
+        if service.type != STT or service.name in provider.looping:
+            continue
+        access, allowed_users = effective_access(provider, service)
+        for model in service.models:
+            found.append(
+                Deployment(
+                    owner=provider.owner,
+                    provider=provider.name,
+                    version=version,
+                    service=service.name,
+                    base_url=base_url(provider, service),
+                    model=DeployedModel(
+                        slug=model.slug,
+                        served_id=model.served_id,
+                        features=tuple(dict.fromkeys((*service.features, *model.features))),
+                        context_length=model.context_length,
+                        display_name=model.display_name,
+                    ),
+                    access=access,
+                    allowed_users=allowed_users,
+                    credential=provider.credentials.get(service.name),
+                    published_at=provider.uploaded_at or 0,
+                )
+            )
+    return found
+
+
+def unrouted_reason(
+    provider: Provider, service: manifest.Service, settings: CatalogSettings, *, online: bool
+) -> str | None:
+    """Why no transcription reaches the service now, in words for its operator; None when it is routed."""
+    if service.type != STT:
+        return f"only services of type stt are routed, and this one is {service.type}"
+    if not service.models:
+        return "the service declares no models"
+    if service.name in provider.looping:
+        return (
+            "its api_key is a key of this gateway, so calls would come back here: "
+            "use the key that the server itself expects"
+        )
+    refusal = addresses.refusal(
+        base_url(provider, service), allow_private=settings.allow_private, own=settings.own_hosts
+    )
+    if refusal:
+        return f"the {'public_url' if provider.public_url else 'url'} cannot be dialled: {refusal}"
+    if not online:
+        return "the provider is offline: no register, manifest or heartbeat came lately"
+    return None
+
+
+def warnings_of(
+    provider: Provider, service: manifest.Service, services: Sequence[manifest.Service]
+) -> list[str]:
+    """What works otherwise than the operator may expect; `services` are all of the provider's."""
+    sharing = [each for each in services if each.type == STT]
+    if provider.public_url and service.type == STT and len(sharing) > 1:
+        return [
+            f"{len(sharing)} stt services share one public_url, and the agent behind it sends every transcription to "
+            f"the first, {sharing[0].name}"
+        ]
+    return []

@@ -1,0 +1,138 @@
+"""What a warm process has learnt of deployments: which cool down, which give no timings, and how fast each is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from gateway.providers.deployments import Deployment
+
+FAILURES = 3
+WINDOW_SECONDS = 60.0
+COOLING_SECONDS = 15.0
+MAX_COOLING_SECONDS = 120.0
+# How long a deployment that gave no timings ranks with those that declare none.
+UNTIMED_SECONDS = 600.0
+MAX_UNTIMED = 3
+# Without experience, a deployment is expected to take half as long as the audio.
+DEFAULT_PACE = 0.5
+# An attempt may last twice what is expected. Without a bound, slow answers would earn a deployment the whole time of
+# a later request, and if it then hangs nothing is left for the next.
+MAX_PACE = 1.0
+# A shorter clip counts as this long: most of its time is overhead.
+_SHORT_SECONDS = 5.0
+_NEWEST_WEIGHT = 0.3
+_MAX_ENTRIES = 8192
+_MAX_UNTIMED_KEPT = 16
+
+Key = tuple[str, ...]
+_Name = TypeVar("_Name")
+_Value = TypeVar("_Value")
+
+
+@dataclass(slots=True)
+class _State:
+    """`failures` are moments, and the caller whose request may have been the cause of each."""
+
+    failures: list[tuple[float, str | None]] = field(default_factory=list)
+    cooled: int = 0
+    cooling_until: float = 0.0
+
+
+class Cooldown:
+    """Per deployment, and per provider and model. Moments are seconds on one monotonic clock, passed in."""
+
+    def __init__(self) -> None:
+        # By what failed, and for whom: None stands for every caller.
+        self._states: dict[tuple[Key, str | None], _State] = {}
+        self._paces: dict[Key, float] = {}
+        # By owner and model: until when which deployments count as untimed.
+        self._untimed: dict[Key, dict[Key, float]] = {}
+
+    def cooling_until(self, deployment: Deployment, now: float, caller: str | None = None) -> float | None:
+        """When the cooling ends of the deployment, or of its provider for this model; None when neither cools."""
+        states = (self._states.get((scope, whom)) for scope in _scopes(deployment) for whom in {None, caller})
+        until = max((state.cooling_until for state in states if state), default=0.0)
+        return until if now < until else None
+
+    def failed(self, deployment: Deployment, now: float, suspect: str | None = None) -> None:
+        """The third failure within a minute begins a cooling of 15 s. After it one request is the probe: when
+        that fails too, the next cooling is twice as long, up to 120 s.
+
+        `suspect` is the caller, where the request may be what failed: such failures cool the deployment for that
+        caller, and for everybody only when three callers agree. Otherwise one caller could cool everybody's
+        deployments with broken audio.
+        """
+        for scope in _scopes(deployment):
+            self._count(scope, None, now, suspect)
+            if suspect is not None:
+                self._count(scope, suspect, now, None)
+
+    def succeeded(
+        self, deployment: Deployment, seconds: float, audio_seconds: float | None, caller: str | None = None
+    ) -> None:
+        """It answered in `seconds`; forgets failures and learns its pace."""
+        for scope in _scopes(deployment):
+            for whom in {None, caller}:
+                self._states.pop((scope, whom), None)
+        if audio_seconds:
+            pace = min(seconds / max(audio_seconds, _SHORT_SECONDS), MAX_PACE)
+            known = self._paces.get(deployment.key, pace)
+            _keep(self._paces, deployment.key, known + _NEWEST_WEIGHT * (pace - known))
+
+    def expected_seconds(self, deployment: Deployment, audio_seconds: float | None) -> float:
+        """How long a transcription of that many seconds of audio is expected to take; 0 when unknown."""
+        return self._paces.get(deployment.key, DEFAULT_PACE) * (audio_seconds or 0.0)
+
+    def missed_timings(self, deployment: Deployment, now: float) -> None:
+        """It declares timings and gave none: for ten minutes that declaration does not count. After three such
+        deployments of one owner, none of this owner's declarations for the model count."""
+        for name in deployment.names:
+            untimed = self._untimed.get((deployment.owner, name), {})
+            untimed = {key: until for key, until in untimed.items() if now < until}
+            _keep(untimed, deployment.key, now + UNTIMED_SECONDS, limit=_MAX_UNTIMED_KEPT)
+            _keep(self._untimed, (deployment.owner, name), untimed)
+
+    def gave_timings(self, deployment: Deployment) -> None:
+        """Its declaration counts again."""
+        for name in deployment.names:
+            self._untimed.get((deployment.owner, name), {}).pop(deployment.key, None)
+
+    def has_timings(self, deployment: Deployment, now: float) -> bool:
+        """Whether the timings that it declares are to be believed."""
+        for name in deployment.names:
+            untimed = self._untimed.get((deployment.owner, name), {})
+            if now < untimed.get(deployment.key, 0.0):
+                return False
+            if sum(now < until for until in untimed.values()) >= MAX_UNTIMED:
+                return False
+        return True
+
+    def _count(self, scope: Key, whom: str | None, now: float, suspect: str | None) -> None:
+        state = self._states.get((scope, whom)) or _State()
+        _keep(self._states, (scope, whom), state)
+        state.failures = [
+            (moment, caller)
+            for moment, caller in state.failures
+            if now - moment < WINDOW_SECONDS and (suspect is None or caller != suspect)
+        ]
+        state.failures.append((now, suspect))
+        if len(state.failures) >= FAILURES or (state.cooled and suspect is None):
+            state.cooling_until = now + min(COOLING_SECONDS * 2**state.cooled, MAX_COOLING_SECONDS)
+            state.cooled = min(state.cooled + 1, 8)
+            state.failures = []
+
+
+def _scopes(deployment: Deployment) -> Iterator[Key]:
+    """What fails with a deployment: itself, and its provider for each name of the model, so that a hundred services
+    of a dead server fail three times and not three hundred."""
+    yield deployment.key
+    for name in deployment.names:
+        yield (*deployment.provider_key, name)
+
+
+def _keep(table: dict[_Name, _Value], name: _Name, value: _Value, *, limit: int = _MAX_ENTRIES) -> None:
+    """As the newest of at most `limit`."""
+    table.pop(name, None)
+    if len(table) >= limit:
+        table.pop(next(iter(table)))
+    table[name] = value

@@ -1,0 +1,62 @@
+"""Which files are audio that the gateway accepts, and what they are called upstream (contract section 3)."""
+
+from typing import TYPE_CHECKING
+
+from gateway.errors import UnsupportedMediaType
+
+if TYPE_CHECKING:  # the prober takes 100 ms to import, and uploads need none
+    from gateway.audio import Audio
+
+# Of one file, in one request or in parts (contract section 3).
+MAX_AUDIO_BYTES = 26_214_400
+# Speech is coded with no less (Opus from 6 kbit/s): of audio that cannot be measured, so many bits are a second.
+MIN_BITS_PER_SECOND = 6_000
+ACCEPTED = "wav, mp3, m4a/mp4, flac, ogg (vorbis, opus) and webm"
+
+_WAV, _MP3, _MP4, _AAC = (
+    ("wav", "audio/wav"),
+    ("mp3", "audio/mpeg"),
+    ("m4a", "audio/mp4"),
+    ("aac", "audio/aac"),
+)
+_FLAC, _OGG, _WEBM = ("flac", "audio/flac"), ("ogg", "audio/ogg"), ("webm", "audio/webm")
+
+# Label -> extension and canonical type, for a file whose bytes are not recognised: its provider is the judge.
+_LABELS = {
+    **dict.fromkeys(("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"), _WAV),
+    **dict.fromkeys(("audio/mpeg", "audio/mp3", "audio/mpga"), _MP3),
+    **dict.fromkeys(("audio/mp4", "audio/m4a", "audio/x-m4a", "video/mp4", "application/mp4"), _MP4),
+    **dict.fromkeys(("audio/flac", "audio/x-flac"), _FLAC),
+    **dict.fromkeys(("audio/ogg", "audio/opus", "audio/vorbis", "video/ogg", "application/ogg"), _OGG),
+    **dict.fromkeys(("audio/webm", "video/webm"), _WEBM),
+    "audio/aac": _AAC,
+}
+_FORMATS = {"wav": _WAV, "mp3": _MP3, "mp4": _MP4, "flac": _FLAC, "ogg": _OGG, "webm": _WEBM, "aac": _AAC}
+# Recognised and measured, but accepted by label alone: it is none of the contract's six formats.
+_BY_LABEL_ONLY = "aac"
+
+
+def max_seconds_in(size: int) -> float:
+    """The most seconds that `size` bytes of audio are believed to hold."""
+    return size * 8 / MIN_BITS_PER_SECOND
+
+
+def admit(label: str | None, audio: "Audio") -> tuple[str, str]:
+    """The extension and canonical type under which a file goes upstream.
+
+    `label` is the part's media type, `audio` what its bytes were found to be. Raises UnsupportedMediaType.
+    """
+    unsure = label is None or label == "application/octet-stream" or label.startswith("audio/")
+    if label not in _LABELS and not unsure:
+        raise UnsupportedMediaType(
+            f"A file of this content type is not accepted. Accepted audio: {ACCEPTED}.", param="file"
+        )
+    if audio.has_audio is False:
+        raise UnsupportedMediaType(f"The file has no audio track. Accepted audio: {ACCEPTED}.", param="file")
+    if audio.format is not None and (audio.format != _BY_LABEL_ONLY or label in _LABELS):
+        return _FORMATS[audio.format]
+    if label in _LABELS:
+        return _LABELS[label]
+    raise UnsupportedMediaType(
+        f"The file is not recognised as audio. Accepted audio: {ACCEPTED}.", param="file"
+    )
