@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 _PORTS = {"https": 443, "http": 80}
@@ -127,8 +128,9 @@ def is_public(address: str) -> bool:
     return ip in _GLOBAL_V6 and not any(ip in network for network in _REFUSED_V6)
 
 
+@lru_cache(maxsize=1024)
 def parse(url: str) -> BaseUrl:
-    """Take a base URL apart; ValueError says what is wrong with it in words for the provider's owner."""
+    """Take a base URL apart, once for all who ask again; ValueError says what is wrong with it in words for the provider's owner."""
     # urlsplit drops tabs and line ends silently, and non-ASCII digits and dots turn into ASCII ones on the
     # way to the resolver: neither may arrive there. An internationalised name has its own ASCII form.
     if not all("!" <= character <= "~" for character in url) or "\\" in url:
