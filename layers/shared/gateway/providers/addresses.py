@@ -130,7 +130,10 @@ def is_public(address: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def parse(url: str) -> BaseUrl:
-    """Take a base URL apart, once for all who ask again; ValueError says what is wrong with it in words for the provider's owner."""
+    """Take a base URL apart; ValueError says what is wrong with it in words for the provider's owner.
+
+    A request asks three times for the URL that it is sent to: the answer is remembered.
+    """
     # urlsplit drops tabs and line ends silently, and non-ASCII digits and dots turn into ASCII ones on the
     # way to the resolver: neither may arrive there. An internationalised name has its own ASCII form.
     if not all("!" <= character <= "~" for character in url) or "\\" in url:
