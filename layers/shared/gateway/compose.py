@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         UploadStore,
         UsageStore,
     )
+    from gateway.transcription.request import OpenUpload
     from gateway.transcription.service import Dependencies
     from gateway.uploads import Uploads
 
@@ -106,6 +107,13 @@ def uploads(caller: "Caller") -> "Uploads":
     return Uploads(caller.user_id, upload_store(), time.time(), upload_settings().part_bytes)
 
 
+def open_upload(caller: "Caller") -> "OpenUpload":
+    """What reads a user's completed uploads."""
+    from gateway.uploads import Uploads
+
+    return Uploads(caller.user_id, upload_store(), time.time()).open_file
+
+
 @cache
 def transcription() -> "Dependencies":
     """What a transcription works with; one per process."""
@@ -122,7 +130,7 @@ def transcription() -> "Dependencies":
         settings,
         catalog(),
         client,
-        lambda caller: uploads(caller).open_file,
+        open_upload,
         credentials().decrypt,
         limits(),
         usage().save,
