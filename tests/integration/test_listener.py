@@ -1,6 +1,8 @@
 """What every HTTP server of this project does with connections, whatever it serves."""
 
+import contextlib
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -114,6 +116,40 @@ def test_idle_connections_make_room_for_a_caller(port: int) -> None:
         assert answer(caller).startswith(b"HTTP/1.1 200")
     for connection in held:
         connection.close()
+
+
+def never_reads(port: int) -> socket.socket:
+    """A connection whose answers fill every buffer on the way, because the client reads none."""
+    connection = connect(port)
+    connection.setblocking(False)
+    with contextlib.suppress(OSError):
+        while True:
+            connection.send(GET * 400)
+    return connection
+
+
+def test_connections_that_never_read_make_room_for_a_caller(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "app", PlainTextResponse("x" * 60_000 + "hello"))
+    held = [never_reads(port) for _ in range(20)]
+    time.sleep(1)
+    with connect(port) as caller:
+        caller.sendall(GET)
+        assert answer(caller).startswith(b"HTTP/1.1 200")
+    for connection in held:
+        connection.close()
+
+
+def test_a_connection_that_never_reads_is_ended(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "app", PlainTextResponse("x" * 60_000))
+    monkeypatch.setattr(listener, "WRITE_SECONDS", 1.0, raising=False)
+    with never_reads(port) as connection:
+        connection.settimeout(30)
+        time.sleep(3)
+        with pytest.raises(ConnectionError):
+            while connection.recv(65536):
+                pass
 
 
 def test_requests_sent_ahead_are_answered_one_after_the_other(port: int) -> None:
