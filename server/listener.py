@@ -12,6 +12,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from server.body import REFUSED
+
 HOST = "127.0.0.1"
 # A connection that has not sent a complete request head by then is closed.
 HEAD_SECONDS = 20.0
@@ -97,6 +99,11 @@ class _Protocol(H11Protocol):
         """Whether no request is being answered: its head has not come yet, or its answer is out."""
         return self.cycle is None or self.cycle.response_complete
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether only its client holds it up: silent, not reading, or with the body of a refused request."""
+        return self.is_idle or self.flow.write_paused or REFUSED in self.scope
+
     def _watch_head(self) -> None:
         # uvicorn's own timer ends with the first byte of a request; this one begins there.
         if not self.is_idle:
@@ -120,10 +127,9 @@ class _Protocol(H11Protocol):
             self.transport.close()
 
     def _make_room(self) -> None:
-        """Ends the connection that is idle, or takes nothing of its answer, for longest; it may be this one."""
-        protocols = (each for each in self.connections if isinstance(each, _Protocol))
-        idle = [each for each in protocols if each.is_idle or each.flow.write_paused]
-        min(idle, key=lambda each: each._idle_since).transport.abort()
+        """Ends the connection that waits for its client for longest; it may be this one."""
+        waiting = [each for each in self.connections if isinstance(each, _Protocol) and each.is_waiting]
+        min(waiting, key=lambda each: each._idle_since).transport.abort()
 
     def send_400_response(self, msg: str) -> None:
         """uvicorn's answer to what is no HTTP, in the shape of every other error, unless one is on its way already."""

@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from server import listener
+from server.body import RefusalResponse
 from server.listener import bind, new_server
 
 GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -137,6 +138,27 @@ def test_connections_that_never_read_make_room_for_a_caller(
     with connect(port) as caller:
         caller.sendall(GET)
         assert answer(caller).startswith(b"HTTP/1.1 200")
+    for connection in held:
+        connection.close()
+
+
+@pytest.mark.parametrize("size", [1_000, 20_000_000])
+def test_refused_requests_whose_bodies_never_come_make_room_for_a_caller(
+    port: int, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+        kind = RefusalResponse if scope["method"] == "POST" else PlainTextResponse
+        await kind("hello")(scope, receive, send)
+
+    monkeypatch.setattr(sys.modules[__name__], "app", refusing)
+    held = [connect(port) for _ in range(20)]
+    for connection in held:
+        connection.sendall(b"POST" + GET[3:-2] + b"Content-Length: %d\r\n\r\n" % size)
+    time.sleep(1)
+    for _ in range(3):
+        with connect(port) as caller:
+            caller.sendall(GET)
+            assert answer(caller).startswith(b"HTTP/1.1 200")
     for connection in held:
         connection.close()
 
