@@ -64,15 +64,16 @@ def event() -> dict[str, Any]:
 
 
 def operator() -> Operator:
-    user_id = caller_of(event()).user_id
+    caller = caller_of(event())
     settings = catalog_settings().reached_at(own_hosts(event()))
     return Operator(
-        user_id,
+        caller.user_id,
         provider_store(),
         credential_store(),
         settings,
         time.time(),
         is_own_key=lambda key: key_store().knows(key),
+        charge=lambda size: limits.charge_change(caller, size, limit_store(), time.time()),
     )
 
 
