@@ -16,11 +16,11 @@ from tests.conftest import TestAws
 def store(embedded_aws: TestAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProviderStore]:
     for name, value in embedded_aws.environment("AgentsFunction").items():
         monkeypatch.setenv(name, value)
-    for cached in (aws.session, aws.client):
+    for cached in (aws.session, aws._made):
         cached.cache_clear()
     aws.client("dynamodb")  # one client for all threads
     yield ProviderStore(embedded_aws.template.physical_name("ProvidersTable"))
-    for cached in (aws.session, aws.client):
+    for cached in (aws.session, aws._made):
         cached.cache_clear()
 
 
