@@ -276,6 +276,32 @@ def test_an_operator_makes_thirty_changes_a_minute_and_beats_as_often_as_it_like
     assert {invoke("agents_heartbeat")["statusCode"] for _ in range(40)} == {200}
 
 
+def test_a_change_that_writes_megabytes_counts_as_many() -> None:
+    """Heartbeats are written to the same table: thirty of these a minute take all that it writes."""
+    features = [f"{number:02d}{'f' * 62}" for number in range(16)]
+    service = {"name": "s", "type": "stt", "engine": "vllm", "features": features, "access": "restricted"}
+    service |= {"url": f"https://h/{'x' * 1000}", "allowed_users": [f"{'u' * 60}{n:04d}" for n in range(100)]}
+    service |= {"models": [{"hf": f"x{number}", "id": f"y{number}"} for number in range(190)]}
+    parsed = {"schema_version": 1, "agent": {"name": "big"}, "hosts": [{"id": "h", "services": [service]}]}
+    answers = [
+        invoke("agents_manifest", body=json.dumps({"parsed": parsed | {"notes": f"{number}"}}))
+        for number in range(4)
+    ]
+    assert [each["statusCode"] for each in answers][0::3] == [200, 429]
+    ordinary = {**service, "allowed_users": [], "features": [], "access": "authenticated"}
+    small = {**parsed, "hosts": [{"id": "h", "services": [ordinary | {"models": service["models"][:50]}]}]}
+    bob = {**event("agents_manifest")["requestContext"], "authorizer": {"user_id": "bob", "key_id": "k"}}
+    answers = [
+        invoke(
+            "agents_manifest",
+            body=json.dumps({"parsed": small | {"notes": f"{number}"}}),
+            requestContext=bob,
+        )
+        for number in range(20)
+    ]
+    assert [each["statusCode"] for each in answers] == [200] * 20
+
+
 def test_a_user_whose_changes_have_no_limit_may_make_any_number() -> None:
     free = Caller("alice", "key_1", limits=Limits(changes_per_minute=None)).to_context()
     context = event("agents_register")["requestContext"] | {"authorizer": free}

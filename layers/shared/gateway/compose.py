@@ -87,6 +87,7 @@ def catalog_settings() -> "CatalogSettings":
 
 def operator(caller: "Caller", settings: "CatalogSettings") -> "Operator":
     """An operator's view of the gateway, now."""
+    from gateway.accounts.limits import charge_change
     from gateway.providers.operators import Operator
 
     return Operator(
@@ -96,6 +97,7 @@ def operator(caller: "Caller", settings: "CatalogSettings") -> "Operator":
         settings,
         time.time(),
         is_own_key=lambda key: keys().knows(key),
+        charge=lambda size: charge_change(caller, size, limits(), time.time()),
     )
 
 

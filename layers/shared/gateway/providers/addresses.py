@@ -79,7 +79,8 @@ def own_hosts(public_url: str = "", domain_name: str = "", api_id: str = "") -> 
 
 def is_own(base: BaseUrl, own: frozenset[str]) -> bool:
     """Whether a base URL leads to the gateway itself; `own` is what `own_hosts` returned."""
-    if f"{base.address or base.host}:{base.port}" in own:
+    names = {base.address or base.host, "localhost" if _is_this_machine(base) else base.host}
+    if any(f"{name}:{base.port}" in own for name in names):
         return True
     return any(each.endswith(".") and base.host.startswith(each) for each in own)
 
@@ -160,6 +161,15 @@ def parse(url: str) -> BaseUrl:
         raise ValueError("the URL has no host")
     address = _literal(host, bracketed="[" in parts.netloc)
     return BaseUrl(parts.scheme, host, port or _PORTS[parts.scheme], parts.path.rstrip("/"), address)
+
+
+def _is_this_machine(base: BaseUrl) -> bool:
+    """Whether it is a spelling of loopback: a connection to an unspecified address ends there too."""
+    if base.address is None:
+        return base.host in ("localhost", "localhost.localdomain") or base.host.endswith(".localhost")
+    ip = ipaddress.ip_address(base.address)
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    return ip.is_loopback or ip.is_unspecified
 
 
 def _literal(host: str, *, bracketed: bool) -> str | None:
