@@ -119,7 +119,7 @@ def take_change(caller: Caller, store: "LimitStore", now: float) -> Allowance | 
     return _allowance(limit, store.take(Claim(caller.user_id, CHANGES, _rate(limit)), now), now)
 
 
-def charge_change(caller: Caller, size: int, store: LimitStore, now: float) -> None:
+def charge_change(caller: Caller, size: int, store: "LimitStore", now: float) -> None:
     """Count a change whose rows have `size` bytes as further ones, whatever is left: it is being made already."""
     limit, further = caller.limits.changes_per_minute, size // BYTES_A_CHANGE
     if limit is not None and further:
