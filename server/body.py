@@ -17,6 +17,8 @@ MIN_BYTES_PER_SECOND = 32 * 1024
 DRAIN_SECONDS = 5.0
 DRAIN_BYTES = 64 * 1024 * 1024
 SMALL_BYTES = 1024 * 1024
+# Set in the scope of a request that is refused: only the rest of its body is waited for.
+REFUSED = "stt_gateway.refused"
 
 
 class BodyTooLarge(Exception):
@@ -70,6 +72,7 @@ class RefusalResponse(Response):
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[REFUSED] = True
         if _is_small(Request(scope)) and await _drain(receive):
             await super().__call__(scope, receive, send)
             return

@@ -47,10 +47,12 @@ class Resolver:
         conditions: Mapping[str, Any],
         reference: Callable[[str], Any],
         attribute: Callable[[str, str], Any],
+        mappings: Mapping[str, Any],
     ) -> None:
         self._conditions = conditions
         self._reference = reference
         self._attribute = attribute
+        self._mappings = mappings
 
     def resolve(self, value: Any) -> Any:
         """The value without intrinsic functions. Raises KeyError for a name that the template does not define."""
@@ -77,6 +79,7 @@ class Resolver:
             "Condition": self.holds,
             "Fn::GetAtt": lambda argument: self._attribute(argument[0], ".".join(argument[1:])),
             "Fn::Sub": self._substitute,
+            "Fn::FindInMap": self._find,
             "Fn::If": lambda argument: self.resolve(argument[1 if self.holds(argument[0]) else 2]),
             "Fn::Equals": lambda argument: str(self.resolve(argument[0])) == str(self.resolve(argument[1])),
             "Fn::Not": lambda argument: not self.resolve(argument[0]),
@@ -86,6 +89,10 @@ class Resolver:
             "Fn::Select": lambda argument: self.resolve(argument[1])[int(argument[0])],
             "Fn::Split": lambda argument: self.resolve(argument[1]).split(argument[0]),
         }
+
+    def _find(self, argument: list[Any]) -> Any:
+        table, row, column = self.resolve(argument)
+        return self._mappings[table][row][column]
 
     def _substitute(self, argument: Any) -> str:
         text, own = argument if isinstance(argument, list) else (argument, {})

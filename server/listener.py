@@ -12,13 +12,17 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from server.body import REFUSED
+
 HOST = "127.0.0.1"
 # A connection that has not sent a complete request head by then is closed.
 HEAD_SECONDS = 20.0
 MAX_HEAD_BYTES = 64 * 1024
+# A client that for so long takes nothing of an answer that waits for it is gone, or holds the connection on purpose.
+WRITE_SECONDS = 30.0
 KEEP_ALIVE_SECONDS = 75
 # What the usual limit of 1,024 open files leaves beside the environments' sockets. When one more comes, the one that is
-# idle for longest ends: connections that are merely held cannot keep callers out.
+# idle for longest ends: connections that are merely held, or whose answers nobody reads, cannot keep callers out.
 MAX_CONNECTIONS = 400
 SHUTDOWN_SECONDS = 10
 # Parsing costs the one event loop some 40 microseconds a chunk, whatever is in it: a byte a chunk would keep it busy
@@ -53,6 +57,7 @@ class _Protocol(H11Protocol):
     answers errors as we do."""
 
     _head_timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
     _idle_since = 0.0
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -75,14 +80,29 @@ class _Protocol(H11Protocol):
         self._idle_since = self.loop.time()
         super().on_response_complete()
 
+    def pause_writing(self) -> None:
+        self._idle_since = self.loop.time()
+        self._write_timer = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._stop_waiting()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_watching()
+        self._stop_waiting()
         super().connection_lost(exc)
 
     @property
     def is_idle(self) -> bool:
         """Whether no request is being answered: its head has not come yet, or its answer is out."""
         return self.cycle is None or self.cycle.response_complete
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether only its client holds it up: silent, not reading, or with the body of a refused request."""
+        return self.is_idle or self.flow.write_paused or REFUSED in self.scope
 
     def _watch_head(self) -> None:
         # uvicorn's own timer ends with the first byte of a request; this one begins there.
@@ -96,15 +116,20 @@ class _Protocol(H11Protocol):
             self._head_timer.cancel()
             self._head_timer = None
 
+    def _stop_waiting(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
     def _close_if_silent(self) -> None:
         self._head_timer = None
         if self.is_idle:
             self.transport.close()
 
     def _make_room(self) -> None:
-        """Ends the connection that is idle for longest, which may be this one."""
-        idle = [each for each in self.connections if isinstance(each, _Protocol) and each.is_idle]
-        min(idle, key=lambda each: each._idle_since).transport.abort()
+        """Ends the connection that waits for its client for longest; it may be this one."""
+        waiting = [each for each in self.connections if isinstance(each, _Protocol) and each.is_waiting]
+        min(waiting, key=lambda each: each._idle_since).transport.abort()
 
     def send_400_response(self, msg: str) -> None:
         """uvicorn's answer to what is no HTTP, in the shape of every other error, unless one is on its way already."""

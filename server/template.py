@@ -98,7 +98,12 @@ class Template:
 
     def __post_init__(self) -> None:
         self._document = load(self.path)
-        self._resolver = Resolver(self._document.get("Conditions", {}), self.reference, self.attribute)
+        self._resolver = Resolver(
+            self._document.get("Conditions", {}),
+            self.reference,
+            self.attribute,
+            self._document.get("Mappings", {}),
+        )
 
     # --- resources
 

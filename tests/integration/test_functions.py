@@ -2,8 +2,12 @@
 
 import importlib
 import json
+import os
+import subprocess
+import sys
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +23,12 @@ from gateway.store.dynamodb.credentials import credential_store
 from gateway.store.dynamodb.keys import key_store
 from gateway.store.dynamodb.providers import provider_store
 from gateway.store.dynamodb.usage import usage_store
-from server.template import Template
+from server.intrinsics import load
+from server.template import TEMPLATE, Template
+from tests.integration.function_processes import EVENTS, function_of
+from tests.running import ROOT
 
 pytestmark = pytest.mark.usefixtures("in_process_aws")
-EVENTS = Path(__file__).parents[2] / "events"
-# Which function an event is for, where its name does not begin with the function's.
-PREFIXES = {"translate": "transcribe"}
 
 
 class Context:
@@ -43,12 +47,7 @@ def event(name: str) -> dict[str, Any]:
 
 
 def invoke(name: str, **changes: Any) -> dict[str, Any]:
-    functions = sorted(
-        (path.parent.name for path in EVENTS.parent.glob("functions/*/app.py")), key=len, reverse=True
-    )
-    own = PREFIXES.get(name, name)
-    function = next(each for each in functions if own.startswith(each))
-    handler = importlib.import_module(f"functions.{function}.app").handler
+    handler = importlib.import_module(f"functions.{function_of(name)}.app").handler
     answer: dict[str, Any] = handler({**event(name), **changes}, Context())
     return answer
 
@@ -97,6 +96,41 @@ def test_the_template_and_the_edge_expose_the_same_headers(in_process_aws: Templ
     for response in in_process_aws.api().gateway_responses.values():
         headers = {name.lower(): value for name, value in response["ResponseParameters"]["Headers"].items()}
         assert headers["access-control-expose-headers"] == f"'{EXPOSED}'"
+
+
+@pytest.fixture(scope="module")
+def exercised(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+    """By logical id, the statuses that a function answered and the variables that it read."""
+    seen = tmp_path_factory.mktemp("functions") / "seen.json"
+    program = [sys.executable, "-m", "tests.integration.function_processes", str(seen)]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'layers/shared'}"}
+    ran = subprocess.run(program, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    found: dict[str, Any] = json.loads(seen.read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def shared() -> set[str]:
+    """The variables that the template declares for all functions."""
+    return set(load(TEMPLATE)["Globals"]["Function"]["Environment"]["Variables"])
+
+
+@pytest.mark.parametrize("name", sorted(Template().functions()))
+def test_a_function_declares_every_variable_that_it_reads_and_no_other(
+    name: str, exercised: Mapping[str, Any], shared: set[str]
+) -> None:
+    assert set(exercised[name]["own"]) == set(Template().functions()[name].environment) - shared
+    assert exercised[name]["statuses"]
+    assert max(exercised[name]["statuses"]) < 500
+
+
+def test_a_variable_for_all_functions_is_read_by_all_or_all_but_one(
+    exercised: Mapping[str, Any], shared: set[str]
+) -> None:
+    for variable in shared:
+        without = [name for name, seen in exercised.items() if variable not in seen["read"]]
+        assert len(without) <= 1, (variable, without)
 
 
 def test_a_known_key_is_allowed_and_an_unknown_one_denied() -> None:
@@ -240,6 +274,33 @@ def test_an_operator_makes_thirty_changes_a_minute_and_beats_as_often_as_it_like
     headers = {name: values[0] for name, values in answers[-1]["multiValueHeaders"].items()}
     assert (headers["x-ratelimit-limit-requests"], headers["retry-after"]) == ("30", "2")
     assert {invoke("agents_heartbeat")["statusCode"] for _ in range(40)} == {200}
+
+
+def test_a_change_that_writes_megabytes_counts_as_many() -> None:
+    """Heartbeats are written to the same table: thirty of these a minute take all that it writes."""
+    features = [f"{number:02d}{'f' * 62}" for number in range(16)]
+    service: dict[str, Any] = {"name": "s", "type": "stt", "engine": "vllm", "features": features}
+    service["access"] = "restricted"
+    service |= {"url": f"https://h/{'x' * 1000}", "allowed_users": [f"{'u' * 60}{n:04d}" for n in range(100)]}
+    service |= {"models": [{"hf": f"x{number}", "id": f"y{number}"} for number in range(190)]}
+    parsed = {"schema_version": 1, "agent": {"name": "big"}, "hosts": [{"id": "h", "services": [service]}]}
+    answers = [
+        invoke("agents_manifest", body=json.dumps({"parsed": parsed | {"notes": f"{number}"}}))
+        for number in range(4)
+    ]
+    assert [each["statusCode"] for each in answers][0::3] == [200, 429]
+    ordinary = {**service, "allowed_users": [], "features": [], "access": "authenticated"}
+    small = {**parsed, "hosts": [{"id": "h", "services": [ordinary | {"models": service["models"][:50]}]}]}
+    bob = {**event("agents_manifest")["requestContext"], "authorizer": {"user_id": "bob", "key_id": "k"}}
+    answers = [
+        invoke(
+            "agents_manifest",
+            body=json.dumps({"parsed": small | {"notes": f"{number}"}}),
+            requestContext=bob,
+        )
+        for number in range(20)
+    ]
+    assert [each["statusCode"] for each in answers] == [200] * 20
 
 
 def test_a_user_whose_changes_have_no_limit_may_make_any_number() -> None:

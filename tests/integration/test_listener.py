@@ -1,6 +1,8 @@
 """What every HTTP server of this project does with connections, whatever it serves."""
 
+import contextlib
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from server import listener
+from server.body import RefusalResponse
 from server.listener import bind, new_server
 
 GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -114,6 +117,61 @@ def test_idle_connections_make_room_for_a_caller(port: int) -> None:
         assert answer(caller).startswith(b"HTTP/1.1 200")
     for connection in held:
         connection.close()
+
+
+def never_reads(port: int) -> socket.socket:
+    """A connection whose answers fill every buffer on the way, because the client reads none."""
+    connection = connect(port)
+    connection.setblocking(False)
+    with contextlib.suppress(OSError):
+        while True:
+            connection.send(GET * 400)
+    return connection
+
+
+def test_connections_that_never_read_make_room_for_a_caller(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "app", PlainTextResponse("x" * 60_000 + "hello"))
+    held = [never_reads(port) for _ in range(20)]
+    time.sleep(1)
+    with connect(port) as caller:
+        caller.sendall(GET)
+        assert answer(caller).startswith(b"HTTP/1.1 200")
+    for connection in held:
+        connection.close()
+
+
+@pytest.mark.parametrize("size", [1_000, 20_000_000])
+def test_refused_requests_whose_bodies_never_come_make_room_for_a_caller(
+    port: int, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+        kind = RefusalResponse if scope["method"] == "POST" else PlainTextResponse
+        await kind("hello")(scope, receive, send)
+
+    monkeypatch.setattr(sys.modules[__name__], "app", refusing)
+    held = [connect(port) for _ in range(20)]
+    for connection in held:
+        connection.sendall(b"POST" + GET[3:-2] + b"Content-Length: %d\r\n\r\n" % size)
+    time.sleep(1)
+    for _ in range(3):
+        with connect(port) as caller:
+            caller.sendall(GET)
+            assert answer(caller).startswith(b"HTTP/1.1 200")
+    for connection in held:
+        connection.close()
+
+
+def test_a_connection_that_never_reads_is_ended(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "app", PlainTextResponse("x" * 60_000))
+    monkeypatch.setattr(listener, "WRITE_SECONDS", 1.0, raising=False)
+    with never_reads(port) as connection:
+        connection.settimeout(30)
+        time.sleep(3)
+        with pytest.raises(ConnectionError):
+            while connection.recv(65536):
+                pass
 
 
 def test_requests_sent_ahead_are_answered_one_after_the_other(port: int) -> None:

@@ -157,6 +157,36 @@ def test_looking_a_model_up_reads_a_row_of_every_provider_before_a_second_of_any
     assert all(sum(each.owner == f"aaa-{number}" for each in found) == 200 for number in range(4))
 
 
+def test_large_rows_of_one_owner_cost_a_lookup_a_few_megabytes_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    users = tuple(f"{'u' * 60}{number:04d}" for number in range(90))
+    large = [
+        [
+            replace(
+                each, provider=f"box-{number}", base_url=f"https://h/{'x' * 1000}", allowed_users=users,
+                access="restricted",
+            )
+            for each in many_of("aaa", 200)
+        ]
+        for number in range(PROVIDERS)
+    ]  # fmt: skip
+    store_found([*large, many_of("zed", 2)])
+    read: list[int] = []
+    query = aws.query
+
+    def counting(*arguments: Any, **options: Any) -> Any:
+        for row in query(*arguments, **options):
+            read.append(len(str(row)))
+            yield row
+
+    monkeypatch.setattr(aws, "query", counting)
+    found = catalog_store().deployments("whisper", "victim")
+    assert [each.service for each in found] == ["s0", "s1"]
+    # A page of DynamoDB's is 1 MB, and a partition gives 24 MB a second to everybody together.
+    assert sum(read) < 2.5 * MEGABYTE
+
+
 # --- rows of before
 
 

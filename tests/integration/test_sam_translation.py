@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from server.intrinsics import Resolver
+from server.template import Template
 from tests.running import ROOT
 
 PYTHON = ROOT / ".venv-sam" / "bin" / "python"
@@ -44,6 +45,7 @@ def resolver(translated: Any, given: Mapping[str, str]) -> Resolver:
         translated["Conditions"],
         lambda name: parameters.get(name, {"Ref": name}),
         lambda name, attribute: {"Fn::GetAtt": [name, attribute]},
+        translated["Mappings"],
     )
 
 
@@ -135,3 +137,38 @@ def test_a_domain_and_its_certificate_come_together(
     ]
     assert len(failed) == (refused is not None)
     assert all(message.startswith(str(refused)) for message in failed)
+
+
+def test_api_gateway_gets_every_answer_that_the_local_run_gives(translated: Any) -> None:
+    body = resolver(translated, {}).resolve(translated["Resources"]["Api"]["Properties"]["Body"])
+    answers = body["x-amazon-apigateway-gateway-responses"]
+    own = Template().api().gateway_responses
+    assert answers.keys() == own.keys()
+    for kind, answer in answers.items():
+        headers = own[kind]["ResponseParameters"]["Headers"]
+        assert answer["responseParameters"] == {
+            f"gatewayresponse.header.{name}": value for name, value in headers.items()
+        }
+        assert answer["responseTemplates"] == own[kind]["ResponseTemplates"]
+        assert answer.get("statusCode", "") == str(own[kind].get("StatusCode", ""))
+
+
+def test_all_functions_log_into_one_group_that_forgets(translated: Any) -> None:
+    of_kind = {
+        kind: {name: each for name, each in translated["Resources"].items() if each["Type"] == kind}
+        for kind in ("AWS::Lambda::Function", "AWS::Logs::LogGroup")
+    }
+    [(group, declared)] = of_kind["AWS::Logs::LogGroup"].items()
+    assert declared["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    for function in of_kind["AWS::Lambda::Function"].values():
+        assert function["Properties"]["LoggingConfig"] == {"LogGroup": {"Ref": group}}
+
+
+@pytest.mark.parametrize("address", ["", "http://127.0.0.1:4566"])
+def test_the_functions_call_aws_where_the_parameter_says(translated: Any, address: str) -> None:
+    resolve = resolver(translated, {"AwsEndpointUrl": address}).resolve
+    assert translated["Parameters"]["AwsEndpointUrl"]["Default"] == ""
+    for each in translated["Resources"].values():
+        if each["Type"] == "AWS::Lambda::Function":
+            variables = each["Properties"]["Environment"]["Variables"]
+            assert resolve(variables["AWS_ENDPOINT_URL"]) == address

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from functions.site.build_openapi import as_json
 from server.template import Template
@@ -45,6 +46,18 @@ def bare_python(code: str, *path: Path, **environment: str) -> str:
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
+
+
+def test_the_built_template_has_every_block_written_out_because_cloudformation_knows_no_aliases(
+    built: Path,
+) -> None:
+    deployed, source = built / "template.yaml", artifacts.ROOT / "template.yaml"
+    has_aliases = [
+        any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(path.read_text(), yaml.SafeLoader))
+        for path in (source, deployed)
+    ]
+    assert has_aliases == [True, False]
+    assert Template(path=deployed).api() == Template(path=source).api()
 
 
 def test_every_handler_of_the_template_imports_from_artifacts_alone(built: Path) -> None:

@@ -268,6 +268,13 @@ OWN = own_hosts("https://stt.example.org", "gateway.example.org", "a1b2c3") | ow
         "http://localhost:3000/v1",
         "http://[::1]:3000/v1",
         "http://[0:0:0:0:0:0:0:1]:3000/v1",
+        "http://0.0.0.0:3000/v1",
+        "http://0:3000/v1",
+        "http://[::]:3000/v1",
+        "http://[::ffff:127.0.0.1]:3000/v1",
+        "http://127.0.0.2:3000/v1",
+        "http://stt.localhost:3000/v1",
+        "http://localhost.localdomain:3000/v1",
     ],
 )
 def test_a_url_that_leads_to_the_gateway_itself_is_refused_even_on_a_closed_network(url: str) -> None:

@@ -32,6 +32,19 @@ def test_a_body_that_is_no_json_object_is_not_an_answer(body: bytes) -> None:
     assert unusable.value.kind == "not_json"
 
 
+def test_an_answer_of_millions_of_small_values_is_refused_before_it_is_read() -> None:
+    segment = '{"start": 0, "end": 0, "text": "", "x": [' + "[[[[[[[[[[]]]]]]]]]]," * 200_000 + "0]}"
+    with pytest.raises(UnusableAnswerError) as unusable:
+        read_transcript(f'{{"text": "", "segments": [{segment}]}}'.encode(), 1.0, 10.0)
+    assert unusable.value.kind == "not_json"
+
+
+def test_an_answer_with_as_many_words_as_fit_is_read() -> None:
+    word = '{"word":"a","start":0,"end":1},'
+    body = '{"text": "", "words": [' + (word * (5 * 1024 * 1024 // len(word) - 2))[:-1] + "]}"
+    assert len(read_transcript(body.encode(), 1.0, 10.0).words or ()) > 150_000
+
+
 @pytest.mark.parametrize("answer", [{}, {"text": None}, {"text": 1}, {"error": {"message": "no"}}])
 def test_an_answer_without_text_is_unusable(answer: dict[str, Any]) -> None:
     with pytest.raises(UnusableAnswerError) as unusable:

@@ -238,4 +238,11 @@ def test_with_others_waiting_an_attempt_gets_its_share() -> None:
 
 def test_a_slow_honest_deployment_gets_twice_what_is_expected_of_it() -> None:
     assert routing.attempt_deadline(100, 130, 3, expected_seconds=8) == 116
-    assert routing.attempt_deadline(100, 130, 3, expected_seconds=80) == 130
+
+
+def test_long_audio_does_not_give_one_silent_deployment_the_whole_time() -> None:
+    assert routing.attempt_deadline(100, 130, 3, expected_seconds=80) == 122.5
+    assert routing.attempt_deadline(100, 130, 2, expected_seconds=80) == 122.5
+    # Of an unknown deployment and a minute of audio, on AWS.
+    expected = Cooldown().expected_seconds(deployment(), 60)
+    assert routing.attempt_deadline(0, 26.5, 3, expected) < 20

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from server.template import Authorizer, EventSource, Template
+from server.template import TEMPLATE, Authorizer, EventSource, Template
 
 PROJECT = Path(__file__).parent.parent / "integration" / "project" / "template.yaml"
 
@@ -35,6 +35,10 @@ def test_a_substitution_takes_parameters_and_pseudo_parameters_and_leaves_litera
 ) -> None:
     greeting = template.functions()["EchoFunction"].environment["GREETING"]
     assert greeting == "hello from us-east-1, ${literal}"
+
+
+def test_a_value_is_found_in_a_mapping(template: Template) -> None:
+    assert template.functions()["EchoFunction"].environment["LOOKED_UP"] == "grüezi"
 
 
 def test_a_parameter_wins_over_its_default() -> None:
@@ -99,14 +103,27 @@ def test_every_variable_of_the_gateway_resolves_to_a_string() -> None:
         assert all(isinstance(value, str) for value in function.environment.values())
 
 
-def test_the_functions_know_the_public_url_and_an_id_of_this_deployment() -> None:
+@pytest.mark.parametrize("function", ["TranscribeFunction", "ModelsFunction", "AgentsFunction"])
+def test_a_function_that_dials_or_lists_providers_knows_the_public_url(function: str) -> None:
     template = Template(parameters={"PublicUrl": "https://stt.example.com"})
-    for function in template.functions().values():
-        assert function.environment["PUBLIC_URL"] == "https://stt.example.com"
-        assert template.reference("AWS::StackId").endswith(f"/{function.environment['GATEWAY_ID']}")
+    assert template.functions()[function].environment["PUBLIC_URL"] == "https://stt.example.com"
+
+
+def test_the_transcribe_function_knows_an_id_of_this_deployment() -> None:
+    template = Template()
+    own = template.functions()["TranscribeFunction"].environment["GATEWAY_ID"]
+    assert template.reference("AWS::StackId").endswith(f"/{own}")
 
 
 def test_the_transcribe_function_knows_how_many_calls_of_a_user_may_run_at_a_time() -> None:
     assert Template().functions()["TranscribeFunction"].environment["MAX_IN_FLIGHT_PER_USER"] == "50"
     none = Template(parameters={"MaxInFlightPerUser": "0"})
     assert none.functions()["TranscribeFunction"].environment["MAX_IN_FLIGHT_PER_USER"] == "0"
+
+
+def test_every_text_of_api_gateways_own_answers_is_written_once() -> None:
+    written = TEMPLATE.read_text()
+    for response in Template().api().gateway_responses.values():
+        headers = response["ResponseParameters"]["Headers"]
+        for text in (*response["ResponseTemplates"].values(), headers["access-control-expose-headers"]):
+            assert written.count(text) == 1

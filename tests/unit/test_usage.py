@@ -33,6 +33,12 @@ def test_both_are_kept_when_they_differ_by_more_than_5_percent_and_a_second(
         assert usage.settle(100.0, reported).provider_seconds == kept
 
 
+def test_what_a_provider_reports_is_kept_as_a_number_that_the_table_takes() -> None:
+    # DynamoDB refuses what is nearer to 0 than 1e-130: such a record would never be written.
+    assert usage.settle(100.0, 1e-200).provider_seconds == 0.0
+    assert usage.settle(None, 1e-200).seconds == 0.0
+
+
 def record(**learnt: Any) -> Record:
     return Record("r1", ALICE.user_id, ALICE.key_id, 1_795_348_915.77, **learnt)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         UploadStore,
         UsageStore,
     )
+    from gateway.transcription.request import OpenUpload
     from gateway.transcription.service import Dependencies
     from gateway.uploads import Uploads
 
@@ -86,6 +87,7 @@ def catalog_settings() -> "CatalogSettings":
 
 def operator(caller: "Caller", settings: "CatalogSettings") -> "Operator":
     """An operator's view of the gateway, now."""
+    from gateway.accounts.limits import charge_change
     from gateway.providers.operators import Operator
 
     return Operator(
@@ -95,6 +97,7 @@ def operator(caller: "Caller", settings: "CatalogSettings") -> "Operator":
         settings,
         time.time(),
         is_own_key=lambda key: keys().knows(key),
+        charge=lambda size: charge_change(caller, size, limits(), time.time()),
     )
 
 
@@ -104,6 +107,13 @@ def uploads(caller: "Caller") -> "Uploads":
     from gateway.uploads import Uploads
 
     return Uploads(caller.user_id, upload_store(), time.time(), upload_settings().part_bytes)
+
+
+def open_upload(caller: "Caller") -> "OpenUpload":
+    """What reads a user's completed uploads."""
+    from gateway.uploads import Uploads
+
+    return Uploads(caller.user_id, upload_store(), time.time()).open_file
 
 
 @cache
@@ -122,7 +132,7 @@ def transcription() -> "Dependencies":
         settings,
         catalog(),
         client,
-        lambda caller: uploads(caller).open_file,
+        open_upload,
         credentials().decrypt,
         limits(),
         usage().save,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 MINUTE_SECONDS = 60.0
 DAY_SECONDS = 86_400
+# Rows that one change may write; of more, each as many bytes count as a further change.
+BYTES_A_CHANGE = 200_000
 # The two counters of a user.
 REQUESTS, CHANGES = "requests", "changes"
 # 32 kbit/s, which speech is rarely encoded below. A guess that is too high only waits until it is settled.
@@ -115,6 +117,14 @@ def take_change(caller: Caller, store: "LimitStore", now: float) -> Allowance | 
     if limit is None:
         return None
     return _allowance(limit, store.take(Claim(caller.user_id, CHANGES, _rate(limit)), now), now)
+
+
+def charge_change(caller: Caller, size: int, store: "LimitStore", now: float) -> None:
+    """Count a change whose rows have `size` bytes as further ones, whatever is left: it is being made already."""
+    limit, further = caller.limits.changes_per_minute, size // BYTES_A_CHANGE
+    if limit is not None and further:
+        interval = further * MINUTE_SECONDS / limit
+        store.take(Claim(caller.user_id, CHANGES, Rate(interval, interval + DAY_SECONDS)), now)
 
 
 def _rate(limit: int | None) -> Rate | None:

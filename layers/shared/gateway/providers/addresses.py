@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 _PORTS = {"https": 443, "http": 80}
@@ -78,7 +79,8 @@ def own_hosts(public_url: str = "", domain_name: str = "", api_id: str = "") -> 
 
 def is_own(base: BaseUrl, own: frozenset[str]) -> bool:
     """Whether a base URL leads to the gateway itself; `own` is what `own_hosts` returned."""
-    if f"{base.address or base.host}:{base.port}" in own:
+    names = {base.address or base.host, "localhost" if _is_this_machine(base) else base.host}
+    if any(f"{name}:{base.port}" in own for name in names):
         return True
     return any(each.endswith(".") and base.host.startswith(each) for each in own)
 
@@ -127,8 +129,12 @@ def is_public(address: str) -> bool:
     return ip in _GLOBAL_V6 and not any(ip in network for network in _REFUSED_V6)
 
 
+@lru_cache(maxsize=1024)
 def parse(url: str) -> BaseUrl:
-    """Take a base URL apart; ValueError says what is wrong with it in words for the provider's owner."""
+    """Take a base URL apart; ValueError says what is wrong with it in words for the provider's owner.
+
+    A request asks three times for the URL that it is sent to: the answer is remembered.
+    """
     # urlsplit drops tabs and line ends silently, and non-ASCII digits and dots turn into ASCII ones on the
     # way to the resolver: neither may arrive there. An internationalised name has its own ASCII form.
     if not all("!" <= character <= "~" for character in url) or "\\" in url:
@@ -155,6 +161,15 @@ def parse(url: str) -> BaseUrl:
         raise ValueError("the URL has no host")
     address = _literal(host, bracketed="[" in parts.netloc)
     return BaseUrl(parts.scheme, host, port or _PORTS[parts.scheme], parts.path.rstrip("/"), address)
+
+
+def _is_this_machine(base: BaseUrl) -> bool:
+    """Whether it is a spelling of loopback: a connection to an unspecified address ends there too."""
+    if base.address is None:
+        return base.host in ("localhost", "localhost.localdomain") or base.host.endswith(".localhost")
+    ip = ipaddress.ip_address(base.address)
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    return ip.is_loopback or ip.is_unspecified
 
 
 def _literal(host: str, *, bracketed: bool) -> str | None:

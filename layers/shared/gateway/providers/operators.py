@@ -14,6 +14,7 @@ from gateway.providers.provider import (
     AccessPolicy,
     Provider,
     effective_access,
+    row_bytes,
     row_count,
     services_of,
     unrouted_reason,
@@ -65,7 +66,8 @@ class ManifestRefused(InvalidRequest):
 class Operator:
     """One operator's view of the gateway, at `now` (epoch seconds).
 
-    `is_own_key` says whether a credential is a key of this gateway, valid or not.
+    `is_own_key` says whether a credential is a key of this gateway, valid or not. `charge` is told the bytes of
+    the rows that a change is about to write.
     """
 
     user_id: str
@@ -74,6 +76,7 @@ class Operator:
     settings: CatalogSettings
     now: float
     is_own_key: Callable[[str], bool]
+    charge: Callable[[int], None] = lambda _: None
 
     def register(self, body: Any) -> dict[str, Any]:
         """Make the provider known and alive; idempotent. Raises InvalidRequest, TooManyProviders."""
@@ -226,6 +229,7 @@ class Operator:
                 continue
             if changed.document is None or _routing(changed) == _published(provider):
                 return changed
+            self.charge(row_bytes(changed))
             if self.store.publish(changed):
                 return changed
         raise Conflict("The provider is being changed by other requests; send this one again.")

@@ -12,6 +12,8 @@ from gateway.settings import CatalogSettings
 STT = "stt"
 # How many providers one owner has. Listings and heads are read by provider, so this bounds what one owner costs others.
 MAX_PROVIDERS = 20
+# Of a deployment's row without its URL, users, features and credential.
+_ROW_BYTES = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,19 @@ def row_count(provider: Provider) -> int:
         access, allowed_users = effective_access(provider, service)
         effective.append(replace(service, access=access, allowed_users=allowed_users))
     return manifest.count_rows(effective, provider.owner)
+
+
+def row_bytes(provider: Provider) -> int:
+    """About how many bytes those rows have in which deployments are found: what publishing costs."""
+    return sum(
+        len(each.names)
+        * (
+            _ROW_BYTES
+            + len(" ".join((each.base_url, *each.allowed_users, *each.model.features)).encode())
+            + len(each.credential or b"")
+        )
+        for each in deployments_of(provider, "")
+    )
 
 
 def base_url(provider: Provider, service: manifest.Service) -> str:

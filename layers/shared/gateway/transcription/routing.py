@@ -9,6 +9,8 @@ from gateway.accounts.keys import Caller
 from gateway.providers.deployments import Deployment
 from gateway.transcription.cooldown import Cooldown
 
+# Twice the expected time of long audio is more than a request has: whoever never answers must not get all of it.
+MAX_SHARE = 0.75
 # When its cooling ends (0: not cooling), then what it falls short of: the preference, the capability. Less is better.
 Tier = tuple[float, bool, bool]
 _Entry = tuple[tuple[Tier, Deployment], int]
@@ -86,10 +88,12 @@ def _sorted(
 
 def attempt_deadline(now: float, deadline: float, attempts_left: int, expected_seconds: float) -> float:
     """Until when one attempt may last, so that a dead deployment leaves time for the next, and a slow honest one
-    is not killed to try another: twice what is expected of it, but at least an equal share of what is left.
+    is not killed to try another: twice what is expected of it, but at least an equal share of what is left, and at
+    most MAX_SHARE of it.
 
     All in seconds on one clock. The last or only attempt gets everything that is left.
     """
     if attempts_left <= 1:
         return deadline
-    return min(deadline, now + max((deadline - now) / attempts_left, 2 * expected_seconds))
+    left = deadline - now
+    return now + min(max(left / attempts_left, 2 * expected_seconds), MAX_SHARE * left)

@@ -14,6 +14,9 @@ _MAX_MESSAGE = 200
 # Levels of lists and objects in a list of segments: those of the engines have three. Python reads and writes
 # thousands, but the caller's JSON reader may not.
 _MAX_LEVELS = 16
+# Lists and objects in an answer. 5 MiB hold 170,000 words with times; of empty lists they hold millions, whose reading
+# takes as long as what is left between a request's deadline and its function's.
+_MAX_CONTAINERS = 250_000
 _UNSAFE = re.compile(
     r"\w+://\S*"  # URLs
     r"|(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?"  # IPv4
@@ -127,6 +130,8 @@ def _usage(duration: Duration) -> dict[str, Any]:
 
 
 def _object(body: bytes) -> dict[str, Any] | None:
+    if body.count(b"[") + body.count(b"{") > _MAX_CONTAINERS:
+        return None
     try:
         # NaN and Infinity are not JSON: as null they fail the checks below instead of our own reply.
         parsed = json.loads(body.decode("utf-8-sig"), parse_constant=lambda _: None, parse_float=_parse_float)

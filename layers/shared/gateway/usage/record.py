@@ -29,8 +29,11 @@ def settle(measured: float | None, reported: float | None) -> Duration:
 
     The provider's figure is kept beside the measured one when they differ by more than 5 % + 1 s.
     """
+    if reported is not None:
+        # DynamoDB refuses numbers nearer to 0 than 1e-130, and with them the whole record.
+        reported = round(reported, 6)
     if measured is None:
-        return Duration(None, UNKNOWN) if reported is None else Duration(round(reported, 6), REPORTED)
+        return Duration(None, UNKNOWN) if reported is None else Duration(reported, REPORTED)
     disagrees = reported is not None and abs(reported - measured) > 0.05 * measured + 1
     return Duration(round(measured, 6), MEASURED, reported if disagrees else None)
 

@@ -19,6 +19,8 @@ MAX_CANDIDATES = 100
 # first are read (of 20 times as many providers as there are owners), and of the rest as many as make a thousand.
 MAX_FIRST_ROWS = 4_000
 MAX_ROWS = 1_000
+# And as many as weigh so many bytes: a row has up to 14 KB, and a partition gives 24 MB a second to all who ask.
+MAX_LATER_BYTES = 1_500_000
 # Bytes of deployments that a process remembers, and those of one without its texts.
 _OBJECTS_BYTES = 600
 MAX_REMEMBERED = 32_000_000
@@ -90,9 +92,11 @@ class CatalogStore:
 
 def _first_of(rows: Iterator[Row]) -> Iterator[Row]:
     """As many rows of a model as are read, page by page."""
+    left = MAX_LATER_BYTES
     for number, row in enumerate(rows):
         is_first = row["sk"].startswith("0000#")
-        if number >= (MAX_FIRST_ROWS if is_first else MAX_ROWS):
+        left -= 0 if is_first else len(str(row).encode("utf-8", "replace"))
+        if left < 0 or number >= (MAX_FIRST_ROWS if is_first else MAX_ROWS):
             return
         yield row
 

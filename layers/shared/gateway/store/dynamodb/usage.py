@@ -33,15 +33,14 @@ Item = Mapping[str, Any]
 class UsageStore:
     """Records in the table named `table`, by way of the queue at `queue_url` when the table does not answer."""
 
-    def __init__(self, table: str, queue_url: str, retention_days: int = 400) -> None:
+    def __init__(self, table: str, queue_url: str) -> None:
         self.table = table
         self.queue_url = queue_url
-        self.retention_days = retention_days
 
     def save(self, record: Record) -> None:
         """Write the record to the table, else to the queue, else to the log; one of the three holds it when this
         returns, before the deadline if that is at least 1.5 s away. Raises nothing."""
-        item = item_of(record, self.retention_days)
+        item = item_of(record, usage_settings().retention_days)
         try:
             self.write(item)
         except aws.StoreError as error:
@@ -113,6 +112,4 @@ def record_of(item: Item) -> Record:
 @cache
 def usage_store() -> UsageStore:
     """The store on the table and queue that USAGE_TABLE and USAGE_QUEUE_URL name."""
-    return UsageStore(
-        os.environ["USAGE_TABLE"], os.environ["USAGE_QUEUE_URL"], usage_settings().retention_days
-    )
+    return UsageStore(os.environ["USAGE_TABLE"], os.environ["USAGE_QUEUE_URL"])

@@ -1,0 +1,114 @@
+"""Run as a program: every function of the template in a process that has the variables it declares and no others.
+
+Writes into the file of its argument, by logical id, what each of the function's events was answered with, as a status,
+and the names of the variables that were read on the way, by anything and by the gateway's own code.
+"""
+
+import importlib
+import json
+import multiprocessing
+import os
+import sys
+import time
+import traceback
+from collections import UserDict
+from collections.abc import Iterator, Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+from moto import mock_aws
+
+from local.embedded_aws import CREDENTIALS, create_resources
+from server.environment import LambdaContext
+from server.template import Function, Template
+
+EVENTS = Path(__file__).resolve().parents[2] / "events"
+# The events of transcribe whose name does not begin with the function's.
+PREFIXES = {"translate": "transcribe"}
+# What Lambda's runtime sets; with it a handler makes its clients and settings while it is imported.
+RUNTIME = {
+    **CREDENTIALS,
+    "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+    "POWERTOOLS_METRICS_DISABLED": "true",
+}
+
+
+class Recording(UserDict[str, str]):
+    """Variables that note the name of each one that is asked for, set or not; `own` has those our own code asks for."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self.read: set[str] = set()
+        self.own: set[str] = set()
+        super().__init__(variables)
+
+    def __getitem__(self, name: str) -> str:
+        self._note(name)
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        self._note(str(name))
+        return super().__contains__(name)
+
+    def copy(self) -> dict[str, str]:  # type: ignore[override]
+        """What botocore looks into for its own names: a copy of all is not a reading of each."""
+        return dict(self.data)
+
+    def _note(self, name: str) -> None:
+        self.read.add(name)
+        modules = (frame.f_globals["__name__"] for frame, _ in traceback.walk_stack(sys._getframe(2)))
+        asking = next(module for module in modules if module not in ("collections", "_collections_abc", "os"))
+        if asking == "app" or asking.partition(".")[0] == "gateway":
+            self.own.add(name)
+
+
+def function_of(event: str) -> str:
+    """The folder in `functions/` whose handler takes an event, by the event's name."""
+    folders = sorted((path.parent.name for path in EVENTS.parent.glob("functions/*/app.py")), key=len)
+    own = PREFIXES.get(event, event)
+    return next(folder for folder in reversed(folders) if own.startswith(folder))
+
+
+def events_of(function: Function) -> Iterator[dict[str, Any]]:
+    for path in sorted(EVENTS.glob("*.json")):
+        if path.stem != "env" and function_of(path.stem) == function.code.name:
+            yield json.loads(path.read_text())
+
+
+def exercise(function: Function, connection: Connection) -> None:
+    """Initialises the function and hands it each of its events; sends the statuses and what was read."""
+    variables = Recording({**function.environment, **RUNTIME})
+    with patch.object(os, "environ", variables):
+        sys.path.insert(0, str(function.code))
+        handler = importlib.import_module("app").handler
+        context = LambdaContext(function.name, function.arn, "512", "r", deadline=time.monotonic() + 28)
+        answers = [handler(event, context) for event in events_of(function)]
+    statuses = [each.get("statusCode", 200) for each in answers]
+    own = variables.own - RUNTIME.keys()
+    connection.send({"statuses": statuses, "read": sorted(variables.read), "own": sorted(own)})
+
+
+def main() -> None:
+    template, seen = Template(), {}
+    processes = multiprocessing.get_context("fork")
+    os.environ.update(CREDENTIALS)
+    with mock_aws():
+        client: Any = boto3.client  # its stubs know each service by name, not any text
+        create_resources(template, client)
+        for name, function in template.functions().items():
+            receiver, sender = processes.Pipe(duplex=False)
+            process = processes.Process(target=exercise, args=(function, sender))
+            process.start()
+            sender.close()
+            try:
+                seen[name] = receiver.recv()
+            except EOFError:  # its traceback is on standard error
+                seen[name] = {"statuses": [], "read": [], "own": []}
+            process.join()
+    Path(sys.argv[1]).write_text(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main()
