@@ -134,7 +134,7 @@ def test_a_problem_is_told_with_the_line_it_is_on(text: str, problem: str | None
 def test_too_many_services_point_at_the_hosts():
     services = "".join(f"      - {{name: s{n}, engine: vllm, url: 'http://h'}}\n" for n in range(101))
     assert problems_of(header("hosts:\n  - id: a\n    services:\n" + services)) == [
-        "manifest.yaml:3: hosts[].services: must be at most 100 in all hosts together, and are 101"
+        "manifest.yaml:3: hosts[].services: must be at most 100 in all hosts together, but are 101"
     ]
 
 
