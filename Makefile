@@ -1,4 +1,4 @@
-# One command does one thing, and CI runs the same ones.
+# Each command does one thing. CI runs the same commands.
 SHELL := /bin/sh
 PYTHON ?= $(shell ./local/find-python.sh)
 VENV := .venv
@@ -10,7 +10,7 @@ export SAM_CLI_TELEMETRY := 0
 .PHONY: run bench build sam-local test test-oldest coverage fuzz soak test-lambda check check-python check-template \
 	conformance lock clean
 
-# --- environments: each stamp says which lock file it was made from
+# --- environments: each stamp depends on the lock file of its environment
 
 $(VENV)/pip.stamp: requirements/pip.txt
 	@test -n "$(PYTHON)"
@@ -41,19 +41,19 @@ $(VENV)/dev.stamp: $(VENV)/local.stamp requirements/dev.txt
 run: $(VENV)/local.stamp
 	@PYTHONPATH=.:layers/shared exec $(VENV)/bin/python -m local.run
 
-# `sam build` calls python3.13 by that name, and pyenv's may not be on PATH. BUILD_FLAGS=--use-container needs neither.
+# `sam build` runs python3.13 by name, and pyenv's may not be on PATH. BUILD_FLAGS=--use-container needs no local Python.
 ARCHITECTURE ?= arm64
 build: .venv-sam/stamp
 	PATH="$(dir $(PYTHON)):$$PATH" $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE) $(BUILD_FLAGS)
 
-# `sam local` against an embedded AWS (docs/sam-local.md); says why not where there is no Docker.
+# Runs `sam local` against an embedded AWS (docs/sam-local.md). Without Docker it prints why it cannot.
 sam-local: $(VENV)/local.stamp .venv-sam/stamp
 	@PYTHONPATH=.:layers/shared $(VENV)/bin/python -m local.sam_local
 
 test: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m pytest -n auto --dist loadfile
 
-# Lambda runs 3.13; this holds the promise that 3.11 works too, in an environment of its own.
+# Lambda runs Python 3.13. This tests 3.11, which is also supported, in a separate environment.
 test-oldest:
 	$(MAKE) VENV=.venv-oldest PYTHON="$$(./local/find-python.sh 3.11)" .venv-oldest/dev.stamp
 	.venv-oldest/bin/python -m pytest -n auto --dist loadfile -q tests/unit tests/integration
@@ -63,15 +63,15 @@ coverage: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m pytest -n auto --dist loadfile -q --cov --cov-report=term --cov-report=html:.coverage-report \
 		tests/unit tests/integration
 
-# A minute of 16 clients and flapping providers; `make test` has ten seconds of it.
+# Runs 16 clients against unstable providers for a minute. `make test` does the same for ten seconds.
 soak: $(VENV)/dev.stamp
 	SOAK_SECONDS=60 $(VENV)/bin/python -m pytest tests/e2e/test_usage.py -k soak
 
-# Every built function under AWS's own runtime emulator; part of `make test` where the SAM CLI is installed.
+# Tests every built function under AWS's own runtime emulator. Part of `make test` if the SAM CLI is installed.
 test-lambda: $(VENV)/dev.stamp .venv-sam/stamp
 	$(VENV)/bin/python -m pytest tests/lambda_runtime
 
-# The audio prober with many more mutations than `make test` has; AUDIO_SEED=... tries others.
+# Tests the audio prober with many more mutations than `make test`. AUDIO_SEED=... selects others.
 fuzz: $(VENV)/dev.stamp
 	AUDIO_MUTATIONS=$${AUDIO_MUTATIONS:-50000} $(VENV)/bin/python -m pytest tests/unit/audio/test_fuzz.py
 
@@ -88,12 +88,12 @@ check-template: .venv-sam/stamp .venv-checkov/stamp
 	.venv-sam/bin/cfn-lint template.yaml
 	.venv-checkov/bin/checkov --config-file .checkov.yaml
 
-# The figures of docs/benchmarks.md; takes some minutes and wants a quiet machine.
+# Measures the figures in docs/benchmarks.md. Takes some minutes; use a quiet machine.
 BENCHES := audio cold_start handler provider_client uploads providers
 bench: $(VENV)/dev.stamp .venv-sam/stamp
 	@for name in $(BENCHES); do echo "== $$name"; PYTHONPATH=.:layers/shared $(VENV)/bin/python -m bench.$$name || exit 1; done
 
-# What the browser and SDK tests need; without it they are skipped.
+# The browser and SDK tests need these packages and are skipped without them.
 node_modules: package.json package-lock.json
 	npm ci --no-audit --no-fund --ignore-scripts
 	@touch $@

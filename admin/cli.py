@@ -1,4 +1,4 @@
-"""The command line: what there is, and where it is."""
+"""The commands of `gateway-admin`."""
 
 import typer
 
@@ -7,7 +7,7 @@ from admin import key_commands, manifest_commands, provider_commands, usage_comm
 # No pretty tracebacks: they print local variables, keys among them.
 app = typer.Typer(
     name="gateway-admin",
-    help="Operate an stt-gateway: manifests for operators; keys, users and providers for administrators.",
+    help="Manage an stt-gateway: manifests for operators; keys, users, providers and usage for administrators.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

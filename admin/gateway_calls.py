@@ -53,7 +53,7 @@ class GatewayCalls:
         """Raises ValueError when either cannot be one."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("the gateway's URL must start with http:// or https:// and name a host")
+            raise ValueError("the gateway's URL must start with http:// or https:// and contain a host")
         if not _KEY.fullmatch(key):
             raise ValueError("the key must be printable ASCII characters without spaces")
         self.url = url.rstrip("/").removesuffix("/v1").rstrip("/")
@@ -96,9 +96,9 @@ def _reason(error: requests.RequestException) -> str:
     if isinstance(error, requests.Timeout):
         return f"did not answer within {TIMEOUT_SECONDS:.0f} s"
     if isinstance(error, requests.exceptions.SSLError):
-        return "cannot be reached safely: its certificate is not valid"
+        return "cannot be reached: its certificate is not valid"
     if "NameResolution" in repr(error):
-        return "cannot be found: the name does not resolve"
+        return "cannot be reached: its name does not resolve"
     if "refused" in repr(error):
         return "cannot be reached: connection refused"
     return "cannot be reached"
@@ -119,7 +119,9 @@ def _failure(url: str, action: str, answer: requests.Response, reply: dict[str, 
     listed = reply.get("errors")
     problems = tuple(str(problem)[:2000] for problem in listed) if isinstance(listed, list) else ()
     if status == requests.codes.ok or (not said and not problems):
-        message = f"{url} answered {action} with HTTP {status}, and not as a gateway does: is it one?"
+        message = (
+            f"{url} answered {action} with HTTP {status}, which is not an stt-gateway answer: check the URL"
+        )
     else:
         message = f"the gateway answered {action} with HTTP {status}: {str(said)[:_MAX_MESSAGE]}"
     return CallFailed(

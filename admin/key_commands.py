@@ -20,7 +20,7 @@ MAX_NAME = 100
 def user_id_of(text: str) -> str:
     """For typer: a user id. Raises BadParameter."""
     if not manifest.is_url_safe(text):
-        raise typer.BadParameter(f"a user id {manifest.URL_SAFE}")
+        raise typer.BadParameter(f"the user id {manifest.URL_SAFE}")
     return text
 
 
@@ -39,7 +39,7 @@ def end_of(text: str, now: float) -> int:
             "--expires must be a date such as 2026-12-31, or a time such as 2026-12-31T18:00Z"
         ) from None
     if end <= now:
-        raise typer.BadParameter("--expires is in the past")
+        raise typer.BadParameter("--expires must be in the future")
     return end
 
 
@@ -49,14 +49,14 @@ User = Annotated[str, typer.Argument(help="The user's id.", parser=user_id_of, s
 @app.command()
 def create(
     user: User,
-    name: Annotated[str, typer.Option(help="What the key is for, shown in listings.")] = "",
+    name: Annotated[str, typer.Option(help="A name for the key, shown in listings.")] = "",
     expires: Annotated[
-        str | None, typer.Option(metavar="DATE", help="The last day (UTC) on which the key works, or a time.")
+        str | None, typer.Option(metavar="DATE", help="The key's last day (UTC), or its end time.")
     ] = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a new key. It is printed once, alone on stdout, and stored only as a hash."""
+    """Create a key. It is printed once, on stdout, and stored only as a hash."""
     if len(name) > MAX_NAME or not (name.isprintable() or name == ""):
         fail(f"--name must be at most {MAX_NAME} printable characters")
     ends = None if expires is None else end_of(expires, time.time())
@@ -65,13 +65,13 @@ def create(
     if as_json:
         show_json({"key": key} | _row(record))
         return
-    typer.echo(f"{record.key_id} for {user}, shown only now:", err=True)
+    typer.echo(f"{record.key_id} for {user}, shown only once:", err=True)
     typer.echo(key)
 
 
 @app.command("list")
 def list_keys(user: User, stack: Stack = None, as_json: AsJson = False) -> None:
-    """A user's keys, oldest first, those that no longer work too."""
+    """List a user's keys, oldest first, including expired and revoked keys."""
     with refusals_in_words():
         rows = [_row(record) for record in key_store(stack).list(user)]
     if as_json:
@@ -84,20 +84,20 @@ def list_keys(user: User, stack: Stack = None, as_json: AsJson = False) -> None:
 @app.command()
 def revoke(
     key_id: Annotated[
-        str, typer.Argument(help="The key's id, as listed (or the key itself).", show_default=False)
+        str, typer.Argument(help="The key's id from `keys list`, or the key itself.", show_default=False)
     ],
     stack: Stack = None,
 ) -> None:
-    """Take a key out of use, for good."""
+    """Revoke a key permanently."""
     if keys.is_wellformed(key_id):
         key_id = keys.key_id_of(keys.hash_key(key_id))
     with refusals_in_words():
         record = key_store(stack).revoke(key_id)
     if record is None:
-        fail("there is no key of this id")
+        fail("there is no key with this id")
     typer.echo(
-        f"{record.key_id} of {record.user_id} is revoked since {time_of(record.revoked_at)}. Where it was used just "
-        "now, it goes on working until the authorizer's cache runs out (AuthorizerCacheSeconds)."
+        f"{record.key_id} of {record.user_id} is revoked since {time_of(record.revoked_at)}. If it was used recently, "
+        "it still works until the authorizer's cache expires (AuthorizerCacheSeconds)."
     )
 
 

@@ -10,11 +10,11 @@ from admin.manifest_file import ManifestFile, Unusable, read_file
 from admin.publishing import Publisher, stop_on_signals
 from admin.terminal import fail
 
-File = Annotated[Path, typer.Argument(help="The manifest, in YAML.", show_default=False)]
+File = Annotated[Path, typer.Argument(help="The manifest, a YAML file.", show_default=False)]
 
 
 def validate(manifest: File) -> None:
-    """Check a manifest without a gateway. Every problem is told, with its line; exit status 1 if there is any."""
+    """Check a manifest without a gateway. Prints every problem with its line; the exit status is 1 if there is one."""
     file = _read(manifest)
     services = file.manifest.services
     models = [model.slug for service in services if service.type == "stt" for model in service.models]
@@ -31,26 +31,27 @@ def publish(  # noqa: PLR0913, PLR0917 (each is an option of the command)
         str,
         typer.Option(
             envvar="STT_GATEWAY_KEY",
-            help="Your API key. Better given in the environment: other users of a machine see command lines.",
+            help="Your API key. Prefer the environment variable: other users of the machine can see command lines.",
             show_default=False,
         ),
     ],
     heartbeat: Annotated[
-        bool, typer.Option("--heartbeat", help="Stay, and keep the provider online.")
+        bool, typer.Option("--heartbeat", help="Keep running and keep the provider online.")
     ] = False,
     every: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds between heartbeats.")] = 30.0,
     public_url: Annotated[
-        str | None, typer.Option(help="Where the gateway reaches your services, if not at their own URLs.")
+        str | None,
+        typer.Option(help="The URL at which the gateway reaches your services, if not their own URLs."),
     ] = None,
 ) -> None:
-    """Register a provider and upload its manifest; with --heartbeat, keep it online until stopped."""
+    """Register a provider and upload its manifest. With --heartbeat, keep it online until you stop the command."""
     file = _read(manifest)
     try:
         calls = GatewayCalls(gateway, key)
     except ValueError as error:
         fail(str(error))
     if calls.in_clear:
-        typer.echo(f"warning: {calls.url} is not https, your key travels readable", err=True)
+        typer.echo(f"warning: {calls.url} is not https: others can read your key on the way", err=True)
     publisher = Publisher(file, calls, typer.echo, public_url=public_url)
     try:
         if heartbeat:

@@ -24,12 +24,14 @@ app.callback()(lambda: None)
 def list_providers(
     owner: Annotated[
         str | None,
-        typer.Option(help="Only this user's.", parser=user_id_of, metavar="USER", show_default=False),
+        typer.Option(
+            help="Only this user's providers.", parser=user_id_of, metavar="USER", show_default=False
+        ),
     ] = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Providers as their owners see them. Without --owner the whole table is read: minutes for thousands."""
+    """List providers as their owners see them. Without --owner this reads the whole table: minutes for thousands."""
     with refusals_in_words():
         store, settings = provider_store(stack), settings_of(stack)
         owners = [owner] if owner else _owners(store)

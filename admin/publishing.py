@@ -44,14 +44,14 @@ class Publisher:
         routing = sum(service.type == "stt" for service in services)
         self._say(
             f"published provider '{name}' (id {provider_id}) at {self._calls.url}; "
-            f"services: {len(services)}, of them speech to text: {routing}"
+            f"services: {len(services)}, speech-to-text: {routing}"
         )
 
     def keep_online(self, every: float) -> None:
         """Publishes, then beats every `every` seconds, for ever; publishes again when the gateway has forgotten the
         provider. What can pass is tried again; raises CallFailed for what cannot."""
         self._persist(self.publish)
-        self._say(f"heartbeat every {every:g} s, until stopped")
+        self._say(f"heartbeat every {every:g} s; stop with Ctrl-C")
         due = time.monotonic()
         while True:
             due += every
@@ -66,7 +66,7 @@ class Publisher:
         except CallFailed as failure:
             if failure.status != 404:
                 raise
-            self._say("the gateway does not know this provider any more: publishing again")
+            self._say("the gateway no longer knows this provider: publishing again")
             self.publish()
 
     def _persist(self, call: Callable[[], None]) -> None:

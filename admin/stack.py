@@ -19,22 +19,22 @@ Stack = Annotated[
     typer.Option(
         "--stack",
         envvar="STT_GATEWAY_STACK",
-        help="The CloudFormation stack. Without it, KEYS_TABLE, PROVIDERS_TABLE and USAGE_TABLE name the tables.",
+        help="The CloudFormation stack. Without it, set KEYS_TABLE, PROVIDERS_TABLE and USAGE_TABLE.",
         show_default=False,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _IN_WORDS = {
-    "NoCredentialsError": "there are no AWS credentials here (AWS_PROFILE, AWS_ACCESS_KEY_ID, ...)",
-    "PartialCredentialsError": "the AWS credentials here are incomplete",
-    "NoRegionError": "no AWS region is set (AWS_REGION)",
-    "EndpointConnectionError": "AWS cannot be reached at this endpoint (AWS_ENDPOINT_URL)",
-    "ConnectTimeoutError": "AWS cannot be reached at this endpoint (AWS_ENDPOINT_URL)",
-    "ProfileNotFound": "the profile that AWS_PROFILE names does not exist",
+    "NoCredentialsError": "there are no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret",
+    "PartialCredentialsError": "the AWS credentials are incomplete",
+    "NoRegionError": "no AWS region is set: set AWS_REGION",
+    "EndpointConnectionError": "AWS cannot be reached at this endpoint: check AWS_ENDPOINT_URL and the region",
+    "ConnectTimeoutError": "AWS cannot be reached at this endpoint: check AWS_ENDPOINT_URL and the region",
+    "ProfileNotFound": "the profile in AWS_PROFILE does not exist",
     "ResourceNotFoundException": "there is no such table in this account and region",
     "ValidationError": "there is no such stack in this account and region",
-    "AccessDeniedException": "these AWS credentials may not do that",
+    "AccessDeniedException": "these AWS credentials do not allow this",
     "ExpiredTokenException": "the AWS credentials have expired",
     "UnrecognizedClientException": "AWS does not know these credentials",
 }
@@ -86,8 +86,8 @@ def refusals_in_words() -> Iterator[None]:
 def _table(variable: str, output: str, stack: str | None) -> str:
     if stack:
         found = _outputs(stack).get(output)
-        return found or fail(f"the stack {stack} has no output {output}: is it an stt-gateway?")
-    return os.environ.get(variable) or fail(f"say where: --stack NAME, or {variable} in the environment")
+        return found or fail(f"the stack {stack} has no output {output}: check that it is an stt-gateway")
+    return os.environ.get(variable) or fail(f"give --stack NAME, or set {variable}")
 
 
 def _outputs(stack: str) -> dict[str, str]:

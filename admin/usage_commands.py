@@ -27,17 +27,17 @@ def replay(
     logs: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Files of log lines, as CloudWatch exports them; - for standard input.", allow_dash=True
+            help="Log files, as CloudWatch exports them. Use - for standard input.", allow_dash=True
         ),
     ] = None,
     dead_letters: Annotated[
-        bool, typer.Option("--dead-letters", help="Also empty the stack's dead-letter queue.")
+        bool, typer.Option("--dead-letters", help="Also write the records in the stack's dead-letter queue.")
     ] = False,
     stack: Stack = None,
 ) -> None:
-    """Write the records in log lines that say usage_record_unwritten; one that is there already stays as it is."""
+    """Write lost records, found in log lines with usage_record_unwritten, to the table. Existing records stay."""
     if not logs and not dead_letters:
-        fail("nothing to replay: name files of log lines, or give --dead-letters")
+        fail("nothing to replay: give log files or --dead-letters")
     with refusals_in_words():
         store = usage_store(stack)
         written = 0
@@ -49,7 +49,7 @@ def replay(
             for record in _dead_letters(dead_letters_of(stack)):
                 store.write(record)
                 written += 1
-    typer.echo(f"{written} record{'' if written == 1 else 's'} written, or there already")
+    typer.echo(f"{written} record{'' if written == 1 else 's'} written or already present")
 
 
 def _records_in(path: Path) -> Iterator[dict[str, Any]]:

@@ -22,13 +22,13 @@ Preference = StrEnum("Preference", {name: name for name in PREFERENCES})  # type
 def limit_of(text: str) -> str:
     """For typer: a whole number from 1, or `none`. Raises BadParameter."""
     if not re.fullmatch(rf"{NO_LIMIT}|[1-9][0-9]{{0,14}}", text):
-        raise typer.BadParameter("must be a whole number from 1, or none for no limit")
+        raise typer.BadParameter("must be a whole number from 1, or none to remove the limit")
     return text
 
 
 def _limit_option(what: str) -> Any:
     return typer.Option(
-        parser=limit_of, metavar="N|none", help=f"{what}; none for no limit.", show_default=False
+        parser=limit_of, metavar="N|none", help=f"{what}; none removes the limit.", show_default=False
     )
 
 
@@ -36,16 +36,17 @@ def _limit_option(what: str) -> Any:
 def set_user(  # noqa: PLR0913, PLR0917 - each is an option
     user: User,
     preference: Annotated[
-        Preference | None, typer.Option(help="Whose providers the user's requests go to.", show_default=False)
+        Preference | None,
+        typer.Option(help="Which providers the user's requests may use.", show_default=False),
     ] = None,
-    requests_per_minute: Annotated[str | None, _limit_option("Transcriptions a minute")] = None,
-    audio_seconds_per_day: Annotated[str | None, _limit_option("Seconds of audio a day (UTC)")] = None,
+    requests_per_minute: Annotated[str | None, _limit_option("Transcriptions per minute")] = None,
+    audio_seconds_per_day: Annotated[str | None, _limit_option("Seconds of audio per day (UTC)")] = None,
     changes_per_minute: Annotated[
-        str | None, _limit_option("Registrations, manifests and other changes of providers a minute")
+        str | None, _limit_option("Register, manifest and PATCH calls per minute")
     ] = None,
     stack: Stack = None,
 ) -> None:
-    """Set what is given, and keep the rest."""
+    """Set the given options and keep the others."""
     given = (preference, requests_per_minute, audio_seconds_per_day, changes_per_minute)
     if all(each is None for each in given):
         fail(
@@ -70,7 +71,7 @@ def set_user(  # noqa: PLR0913, PLR0917 - each is an option
 
 @app.command()
 def show(user: User, stack: Stack = None, as_json: AsJson = False) -> None:
-    """A user's preference and limits; the defaults when none were set."""
+    """Show a user's preference and limits, or the defaults if none are set."""
     with refusals_in_words():
         row = _row(user, *key_store(stack).user(user))
     if as_json:

@@ -82,11 +82,11 @@ def read_yaml(text: str) -> Document:
             document.value = _Reader(loader, document).value(node, "", _line(node), 0)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        told = ", ".join(filter(None, (error.context, error.problem))) or "this is not YAML"
+        told = ", ".join(filter(None, (error.context, error.problem))) or "the file is not YAML"
         raise NotYaml(mark.line + 1 if mark else 1, told) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise NotYaml(line, "control characters cannot stand in YAML") from None
+        raise NotYaml(line, "control characters are not allowed in YAML") from None
     except RecursionError:
         raise NotYaml(1, f"must be nested at most {MAX_LEVELS} levels deep") from None
     return document
@@ -103,7 +103,7 @@ class _Reader:
     def value(self, node: yaml.Node, path: str, line: int, level: int) -> Any:
         self.values += 1
         if self.values > MAX_VALUES:
-            raise NotYaml(line, f"more than {MAX_VALUES} values, counting each alias as what it repeats")
+            raise NotYaml(line, f"must have at most {MAX_VALUES} values; each use of an alias counts")
         if level > MAX_LEVELS:
             raise NotYaml(line, f"must be nested at most {MAX_LEVELS} levels deep")
         self.document.lines.setdefault(path, line)
@@ -130,7 +130,9 @@ class _Reader:
                 continue
             where = join(path, key_node.value)
             if key_node.value in found:
-                self._report(where, line, f"is given twice, first on line {self.document.lines[where]}")
+                self._report(
+                    where, line, f"must be given only once; it is also on line {self.document.lines[where]}"
+                )
                 continue
             self.document.lines.pop(where, None)
             found[key_node.value] = self.value(value_node, where, line, level + 1)
@@ -146,7 +148,7 @@ class _Reader:
                 for key, child in value.items():
                     merged.setdefault(key, child)
             else:
-                self._report(path, line, f"<< merges objects, not {kind(value)}")
+                self._report(path, line, f"<< must merge an object, not {kind(value)}")
         return merged
 
     def _scalar(self, node: yaml.Node, path: str, line: int) -> Any:

@@ -38,7 +38,7 @@ def main() -> int:
     arguments = parser.parse_args()
     reason = docker_problem()
     if reason:
-        print(f"sam local was not tried: {reason}. `make test-lambda` runs the functions without Docker.")
+        print(f"Cannot run sam local: {reason}. `make test-lambda` runs the functions without Docker.")
         return 0
     address = reachable_address()
     try:

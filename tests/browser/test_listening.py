@@ -146,7 +146,7 @@ def test_a_file_that_cannot_be_decoded_is_said_and_still_sent(playground: Open, 
     stub = publish({"text": "the provider is the judge"})
     page = playground().pick(stub.model)
     page.choose({"name": "odd.mp3", "mimeType": "audio/mpeg", "buffer": b"ID3" + b"\x00\x01" * 500})
-    expect(page.page.locator("#wave-note")).to_contain_text("cannot decode")
+    expect(page.page.locator("#wave-note")).to_contain_text("cannot play")
     expect(page.page.get_by_role("button", name="Play")).to_be_disabled()
     page.transcribe()
     expect(page.paper).to_have_text("the provider is the judge")

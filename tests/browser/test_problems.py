@@ -64,7 +64,7 @@ def test_a_model_nobody_serves_lists_what_is_online(playground: Open, publish: P
     stub.withdraw()
     page.page.wait_for_timeout(5000)  # how long the gateway may remember it
     page.go.click()
-    expect(page.problem).to_contain_text("Nobody serves this model right now")
+    expect(page.problem).to_contain_text("No provider serves this model now")
     expect(page.problem).to_contain_text(RECOGNISER)
     expect(page.radio(stub.model)).to_have_count(0)
     page.page.get_by_role("button", name="Pick a model").click()
@@ -85,7 +85,7 @@ def test_a_file_that_is_no_audio_is_said(playground: Open) -> None:
     page = playground().pick(RECOGNISER)
     page.choose({"name": "paper.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 nothing to hear"})
     page.go.click()
-    expect(page.problem).to_contain_text("The gateway takes no such file")
+    expect(page.problem).to_contain_text("This type of file is not accepted")
     expect(page.problem).to_contain_text("M4A")
     expect(page.page.locator("#last-request")).to_have_text(re.compile(r"\w{8}"))
 
@@ -108,7 +108,7 @@ def test_a_file_that_is_no_audio_is_said(playground: Open) -> None:
         (502, {"type": "upstream_error"}, {}, "Every provider failed"),
         (502, {"type": "upstream_error"}, {"retry-after": "3"}, "in 3 seconds"),
         (504, {"type": "api_error"}, {}, "It took too long"),
-        (500, {"type": "api_error"}, {}, "The gateway made a mistake"),
+        (500, {"type": "api_error"}, {}, "The gateway failed"),
         (400, {"type": "invalid_request_error", "param": "language"}, {}, "The language was not understood"),
     ],
 )
@@ -178,6 +178,6 @@ def test_transcribe_says_what_is_missing(playground: Open, gateway: Any) -> None
     page.go.click()
     expect(page.page.get_by_label("API key")).to_be_focused()
     page.connect(gateway.keys["alice"])
-    expect(page.status).to_have_text("Drop, choose or record some audio.")
+    expect(page.status).to_have_text("Add some audio.")
     page.go.click()
     expect(page.page.get_by_role("button", name="Choose a file")).to_be_focused()

@@ -156,7 +156,7 @@ def test_a_recording_can_be_discarded(playground: Open) -> None:
 def test_a_refused_microphone_is_said(playground: Open) -> None:
     page = playground(permissions=[])
     page.page.get_by_role("button", name="Record").click()
-    expect(page.page.locator("#wave-note")).to_contain_text("did not allow")
+    expect(page.page.locator("#wave-note")).to_contain_text("blocked the microphone")
 
 
 def test_downloads_are_made_from_the_returned_timings(playground: Open, publish: Publish) -> None:

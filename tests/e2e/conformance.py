@@ -1,4 +1,4 @@
-"""The table of what works with which client, from the results of the tests marked `conformance(client, case)`."""
+"""Writes the table of tested clients from the results of the tests marked `conformance(client, case)`."""
 
 import importlib.metadata
 import json

@@ -36,7 +36,7 @@ def curl(
     return int(status), json.loads(body)
 
 
-@pytest.mark.conformance(CURL, "as the README prints it, recognised for real")
+@pytest.mark.conformance(CURL, "the README's command, with real recognition")
 def test_the_line_of_the_readme_reads_what_was_said(gateway: Gateway) -> None:
     status, body = curl(gateway, "-F", f"model={MODEL}", "-F", f"file=@{SAMPLE}")
     assert (status, body["text"]) == (200, SENTENCE)
@@ -93,20 +93,20 @@ def test_timings_are_asked_by_repeating_the_field(gateway: Gateway) -> None:
     assert {"words", "segments"} <= set(body)
 
 
-@pytest.mark.conformance(CURL, "wrong key is told so")
+@pytest.mark.conformance(CURL, "error for a wrong key")
 def test_a_wrong_key_is_told_so(gateway: Gateway) -> None:
     arguments = ("-F", f"model={MODEL}", "-F", f"file=@{SAMPLE}")
     status, body = curl(gateway, *arguments, key="sk-local-nobody-0000000000000000")
     assert (status, body["error"]["code"]) == (401, "invalid_api_key")
 
 
-@pytest.mark.conformance(CURL, "missing file is told so")
+@pytest.mark.conformance(CURL, "error for a missing file")
 def test_a_missing_file_is_told_so(gateway: Gateway) -> None:
     status, body = curl(gateway, "-F", f"model={MODEL}")
     assert (status, body["error"]["type"]) == (400, "missing_file")
 
 
-@pytest.mark.conformance(CURL, "forgotten @ is told so")
+@pytest.mark.conformance(CURL, "error for a forgotten @")
 def test_a_path_sent_instead_of_the_file_is_told_so(gateway: Gateway) -> None:
     status, body = curl(gateway, "-F", f"model={MODEL}", "-F", "file=talk.mp3")
     assert (status, body["error"]["type"]) == (415, "unsupported_media_type")

@@ -234,7 +234,7 @@ def test_a_wrong_response_format_is_told_the_two_there_are(gateway: Gateway) -> 
 
 def test_streaming_is_refused_with_the_reason(gateway: Gateway) -> None:
     message = assert_error(transcribe(gateway, ("stream", "true")), 400, INVALID, param="stream")
-    assert "one buffered JSON body" in message
+    assert "one JSON body" in message
 
 
 @pytest.mark.parametrize("name", ["timestamp_granularities[]", "timestamp_granularities"])

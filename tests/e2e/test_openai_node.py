@@ -70,13 +70,13 @@ def test_a_file_is_sent_in_every_shape_the_sdk_takes(
     assert published.stub.asked[0].file.content == WAV
 
 
-@pytest.mark.conformance(NODE, "json, recognised for real")
+@pytest.mark.conformance(NODE, "json, with real recognition")
 def test_a_recording_is_recognised(gateway: Gateway) -> None:
     result = run(gateway, "stream", MODEL)["result"]
     assert result == {"text": SENTENCE, "usage": {"type": "duration", "seconds": 3}}
 
 
-@pytest.mark.conformance(NODE, "verbose_json with segments and words, recognised for real")
+@pytest.mark.conformance(NODE, "verbose_json with segments and words, with real recognition")
 def test_a_recording_is_recognised_with_timings(gateway: Gateway) -> None:
     result = run(gateway, "verbose", MODEL)["result"]
     assert [word["word"] for word in result["words"]] == SENTENCE.split()
@@ -150,19 +150,19 @@ def test_a_wrong_key_is_an_authentication_error(gateway: Gateway) -> None:
     assert (thrown["class"], thrown["code"]) == ("AuthenticationError", "invalid_api_key")
 
 
-@pytest.mark.conformance(NODE, "stream: true refused in plain words")
+@pytest.mark.conformance(NODE, "stream: true is refused with a clear message")
 def test_streaming_is_a_bad_request_and_not_an_empty_stream(gateway: Gateway) -> None:
     thrown = run(gateway, "streaming", MODEL)["error"]
     assert (thrown["class"], thrown["param"]) == ("BadRequestError", "stream")
 
 
-@pytest.mark.conformance(NODE, "translations refused in plain words")
+@pytest.mark.conformance(NODE, "translations are refused with a clear message")
 def test_translations_are_not_found(gateway: Gateway) -> None:
     thrown = run(gateway, "translation", MODEL)["error"]
     assert (thrown["class"], thrown["type"]) == ("NotFoundError", "not_found")
 
 
-@pytest.mark.conformance(NODE, "502 that cannot get better is not retried")
+@pytest.mark.conformance(NODE, "502 is not retried when a retry cannot help")
 def test_a_502_is_not_retried_when_trying_again_cannot_help(gateway: Gateway, publish: Publish) -> None:
     published = publish()
     published.stub.answers.extend([Say(500, {"error": "broken"})] * 9)

@@ -69,7 +69,7 @@ def test_a_file_is_sent_in_every_shape_the_sdk_takes(client: OpenAI, published: 
     assert published.stub.asked[0].file.content == WAV
 
 
-@pytest.mark.conformance(PYTHON, "json, recognised for real")
+@pytest.mark.conformance(PYTHON, "json, with real recognition")
 def test_a_recording_is_recognised(client: OpenAI) -> None:
     result = client.audio.transcriptions.create(model=MODEL, file=SAMPLE)
     assert isinstance(result, Transcription)
@@ -78,7 +78,7 @@ def test_a_recording_is_recognised(client: OpenAI) -> None:
     assert result.usage.model_dump() == {"type": "duration", "seconds": 3}
 
 
-@pytest.mark.conformance(PYTHON, "verbose_json with segments and words, recognised for real")
+@pytest.mark.conformance(PYTHON, "verbose_json with segments and words, with real recognition")
 def test_a_recording_is_recognised_with_timings(client: OpenAI) -> None:
     result = client.audio.transcriptions.create(
         model=MODEL,
@@ -138,7 +138,7 @@ def test_a_response_is_read_as_a_stream_of_bytes(client: OpenAI, published: Publ
         assert TEXT in "".join(response.iter_text())
 
 
-@pytest.mark.conformance(PYTHON, "downgrade told by a header")
+@pytest.mark.conformance(PYTHON, "downgrade header")
 def test_a_downgrade_is_told_in_a_header(client: OpenAI, published: Published) -> None:
     raw = client.audio.transcriptions.with_raw_response.create(
         model=published.model, file=WAV, response_format="verbose_json", timestamp_granularities=["word"]
@@ -206,7 +206,7 @@ def test_a_wrong_key_is_an_authentication_error(gateway: Gateway) -> None:
     assert raised.value.code == "invalid_api_key"
 
 
-@pytest.mark.conformance(PYTHON, "stream=True refused in plain words")
+@pytest.mark.conformance(PYTHON, "stream=True is refused with a clear message")
 def test_streaming_is_a_bad_request_and_not_an_empty_stream(client: OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as raised:
         list(client.audio.transcriptions.create(model=MODEL, file=WAV, stream=True))
@@ -214,14 +214,14 @@ def test_streaming_is_a_bad_request_and_not_an_empty_stream(client: OpenAI) -> N
 
 
 @pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # the SDK's own word on this method
-@pytest.mark.conformance(PYTHON, "translations refused in plain words")
+@pytest.mark.conformance(PYTHON, "translations are refused with a clear message")
 def test_translations_are_not_found(client: OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as raised:
         client.audio.translations.create(model=MODEL, file=WAV)
     assert raised.value.type == "not_found"
 
 
-@pytest.mark.conformance(PYTHON, "502 that cannot get better is not retried")
+@pytest.mark.conformance(PYTHON, "502 is not retried when a retry cannot help")
 def test_a_502_is_not_retried_when_trying_again_cannot_help(client: OpenAI, publish: Publish) -> None:
     published = publish()
     published.stub.answers.extend([Say(500, {"error": "broken"})] * 9)

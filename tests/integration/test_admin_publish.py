@@ -178,11 +178,17 @@ FAILURES: dict[str, tuple[Reply, str]] = {
     ),
     "a page instead of JSON": (
         (200, b"<html>hello</html>"),
-        "HTTP 200, and not as a gateway does: is it one?",
+        "HTTP 200, which is not an stt-gateway answer: check the URL",
     ),
-    "a list instead of an object": ((200, [1]), "not as a gateway does"),
-    "an error without words": ((403, {"message": "Forbidden"}), "HTTP 403, and not as a gateway does"),
-    "a redirect": ((307, b"", {"Location": "http://127.0.0.1:9/"}), "HTTP 307, and not as a gateway does"),
+    "a list instead of an object": ((200, [1]), "not an stt-gateway answer"),
+    "an error without words": (
+        (403, {"message": "Forbidden"}),
+        "HTTP 403, which is not an stt-gateway answer",
+    ),
+    "a redirect": (
+        (307, b"", {"Location": "http://127.0.0.1:9/"}),
+        "HTTP 307, which is not an stt-gateway answer",
+    ),
     "a defect": ((500, {"error": {"message": "The gateway failed."}}), "HTTP 500: The gateway failed."),
 }
 
@@ -260,7 +266,7 @@ def test_it_publishes_again_when_the_gateway_has_forgotten_the_provider(
     gateway.replies[BEAT] = [(404, {"error": {"message": "No such provider."}}), *gateway.replies[BEAT]]
     said, _ = kept_online(gateway, manifest, lambda waits: len(waits) == 3)
     assert gateway.asked == [REGISTER, UPLOAD, BEAT, REGISTER, UPLOAD, BEAT]
-    assert "the gateway does not know this provider any more: publishing again" in said
+    assert "the gateway no longer knows this provider: publishing again" in said
 
 
 def test_it_backs_off_when_the_gateway_fails_and_says_when_it_is_back(

@@ -44,7 +44,7 @@ def test_a_new_key_is_alone_on_stdout_and_works() -> None:
     caller = key_store().identify(key, time.time())
     assert caller is not None
     assert caller.user_id == "alice"
-    assert result.stderr == f"{caller.key_id} for alice, shown only now:\n"
+    assert result.stderr == f"{caller.key_id} for alice, shown only once:\n"
 
 
 def test_a_key_is_never_shown_again() -> None:
@@ -75,7 +75,7 @@ def test_a_revoked_key_works_no_more(name: str) -> None:
 
 
 def test_a_key_that_does_not_exist_cannot_be_revoked() -> None:
-    assert run("keys", "revoke", "key_0000000000000000", status=1).stderr == "there is no key of this id\n"
+    assert run("keys", "revoke", "key_0000000000000000", status=1).stderr == "there is no key with this id\n"
 
 
 def test_a_user_without_keys_is_no_error() -> None:

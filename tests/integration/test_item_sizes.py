@@ -193,7 +193,7 @@ def test_a_manifest_over_the_rows_is_refused_before_anything_is_written() -> Non
     parsed = manifest_of(
         *(service(name=f"s{n}", models=[{"id": f"{m}"} for m in range(200)]) for n in range(3))
     )
-    with pytest.raises(InvalidManifestError, match="and take 601"):
+    with pytest.raises(InvalidManifestError, match="but need 601"):
         manifest.validate(parsed)
     with pytest.raises(ManifestRefused):
         operator().upload_manifest({"parsed": parsed})

@@ -121,7 +121,7 @@ def test_a_url_that_leads_inside_is_refused_unless_private_ones_are_allowed(url:
         ("https://@stt.example.com", "the URL has a user name or password before the host"),
         ("https://stt.example.com?key=1", "the URL has a query or a fragment"),
         ("https://stt.example.com/v1#", "the URL has a query or a fragment"),
-        ("https://stt.example.com:0", "port 0 cannot be dialled"),
+        ("https://stt.example.com:0", "port 0, which cannot be used"),
         ("https://stt.example.com:65536", "the URL has a malformed host or port"),
         ("https://stt.example.com:http", "the URL has a malformed host or port"),
         ("https://stt.example.com:-1", "the URL has a malformed host or port"),

@@ -40,7 +40,7 @@ def test_a_date_is_the_last_day_of_a_key_and_a_time_is_that_time(text: str, seco
     "command", [("keys", "create"), ("keys", "list"), ("users", "show"), ("users", "set")]
 )
 def test_a_user_id_that_is_none_is_refused(command: tuple[str, str], user: str) -> None:
-    assert "a user id must be 1 to 64 of the characters" in refused(*command, user).stderr
+    assert "the user id must be 1 to 64 of the characters" in refused(*command, user).stderr
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "1.5", "many", "", "1" * 16])
@@ -53,12 +53,12 @@ def test_setting_nothing_is_a_mistake() -> None:
 
 
 def test_tables_that_nobody_named_are_asked_for() -> None:
-    assert "--stack NAME, or KEYS_TABLE" in refused("keys", "list", "alice", status=1).stderr
+    assert "--stack NAME, or set KEYS_TABLE" in refused("keys", "list", "alice", status=1).stderr
 
 
 def test_an_owner_that_is_none_is_refused() -> None:
-    assert "a user id must be" in refused("providers", "list", "--owner", "a/b").stderr
-    assert "a user id must be" in refused("providers", "list", "--owner", "").stderr
+    assert "the user id must be" in refused("providers", "list", "--owner", "a/b").stderr
+    assert "the user id must be" in refused("providers", "list", "--owner", "").stderr
 
 
 def test_no_command_at_all_is_answered_with_what_there_is() -> None:

@@ -305,7 +305,7 @@ def json_of(size: int) -> dict[str, Any]:
 def test_the_json_of_a_manifest_may_be_64_kib_and_not_a_byte_more() -> None:
     manifest.validate(json_of(65_536))
     assert problems_of(json_of(65_537)) == [
-        "manifest: must be at most 65536 bytes (64 KiB) as JSON, and is 65537"
+        "manifest: must be at most 65536 bytes (64 KiB) as JSON, but is 65537"
     ]
 
 
@@ -335,11 +335,11 @@ def test_the_yaml_may_be_left_out_and_may_be_64_kib(raw: dict[str, Any]) -> None
             {"raw_yaml": "é" * 32_769, "parsed": {"hosts": []}},
             [
                 "agent: is required",
-                "raw_yaml: must be at most 65536 bytes (64 KiB), and is 65538",
+                "raw_yaml: must be at most 65536 bytes (64 KiB), but is 65538",
                 "schema_version: is required",
             ],
         ),
-        ({"parsed": json_of(65_537)}, ["parsed: must be at most 65536 bytes (64 KiB) as JSON, and is 65537"]),
+        ({"parsed": json_of(65_537)}, ["parsed: must be at most 65536 bytes (64 KiB) as JSON, but is 65537"]),
     ],
 )
 def test_an_upload_that_is_not_one_is_refused(body: object, problems: list[str]) -> None:

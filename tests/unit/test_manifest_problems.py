@@ -62,8 +62,8 @@ BAD_SERVICES: list[tuple[str, Any, str]] = [
     ("models", {"id": "a"}, "must be a list, not an object"),
     ("models[0]", ["whisper-1"], "must be an object, not text"),
     ("models[0]", [None], "must be an object, not null"),
-    ("models[0]", [{}], "needs id or hf"),
-    ("models[0]", [{"id": " "}], "needs id or hf"),
+    ("models[0]", [{}], "must have id or hf"),
+    ("models[0]", [{"id": " "}], "must have id or hf"),
     ("models[0].id", [{"id": 7}], "must be text, not a number"),
     ("models[0].id", [{"id": "a#b"}], "must be 1 to 256 bytes"),
     ("models[0].hf", [{"hf": "x" * 257}], "must be 1 to 256 bytes"),
@@ -71,7 +71,7 @@ BAD_SERVICES: list[tuple[str, Any, str]] = [
     (
         "models[1]",
         [{"id": "Whisper"}, {"id": "whisper "}],
-        "is the same model as hosts[0].services[0].models[0]",
+        "must not repeat hosts[0].services[0].models[0]",
     ),
     ("models[0].context_length", [{"id": "a", "context_length": 0}], "must be a positive integer"),
     ("models[0].context_length", [{"id": "a", "context_length": -1}], "must be a positive integer"),
@@ -95,7 +95,7 @@ BAD_SERVICES: list[tuple[str, Any, str]] = [
     ("models[0].name", [{"id": "a", "name": ["x"]}], "must be text"),
     ("models[0].quantization", [{"id": "a", "quantization": 8}], "must be text, not a number"),
     ("command", ["vllm", "serve"], "must be text, not a list"),
-    ("command", "x" * 1025, "must be at most 1024 characters, and is 1025"),
+    ("command", "x" * 1025, "must be at most 1024 characters, but has 1025"),
     ("command", "bell\x07", "must not contain control characters"),
     ("extra", "x", "must be an object, not text"),
     ("access", "public", "must be one of [private, authenticated, restricted]"),
@@ -103,16 +103,16 @@ BAD_SERVICES: list[tuple[str, Any, str]] = [
     ("allowed_users[0]", ["bob@example.com"], "must be 1 to 64 of the characters"),
     ("allowed_users[0]", [None], "must be text, not null"),
     ("api_key", 5, "must be text"),
-    ("api_key", "", "must be printable ASCII"),
-    ("api_key", "sk-1\r\nHost: evil", "must be printable ASCII"),
-    ("api_key", "sk-é", "must be printable ASCII"),
-    ("api_key", "sk 1", "must be printable ASCII"),
+    ("api_key", "", "must be one or more printable ASCII"),
+    ("api_key", "sk-1\r\nHost: evil", "must be one or more printable ASCII"),
+    ("api_key", "sk-é", "must be one or more printable ASCII"),
+    ("api_key", "sk 1", "must be one or more printable ASCII"),
     ("x-anything", float("nan"), "must be a number between"),
     ("x-anything", float("inf"), "must be a number between"),
-    ("x-anything", "\ud800", "must be whole Unicode characters"),
+    ("x-anything", "\ud800", "must be valid Unicode"),
     ("x-anything", {1, 2}, "must be text, a number, true, false, null, a list or an object, not a set"),
     ("x-anything", b"x", "not a bytes"),
-    ("x-anything", {1: 2}, "keys must be text, and one is a number"),
+    ("x-anything", {1: 2}, "keys must be text, but one is a number"),
     ("x-anything", {LONG: 2}, "a key must be at most 1024 characters"),
 ]
 
@@ -179,8 +179,11 @@ BAD_DOCUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"hosts": {}}, "hosts: must be a list, not an object"),
     ({"hosts": "x"}, "hosts: must be a list, not text"),
     ({"hosts": [5]}, "hosts[0]: must be an object, not a number"),
-    ({"hosts": [{"id": f"h{n}"} for n in range(51)]}, "hosts: must have at most 50 entries, and has 51"),
-    ({"hosts": [{"id": "a"}, {"id": "a"}]}, "hosts[1].id: is the id of another host (hosts[0])"),
+    ({"hosts": [{"id": f"h{n}"} for n in range(51)]}, "hosts: must have at most 50 entries, but has 51"),
+    (
+        {"hosts": [{"id": "a"}, {"id": "a"}]},
+        "hosts[1].id: must be unique, but is the id of another host (hosts[0])",
+    ),
     ({"a b": "\x00"}, '["a b"]: must not contain control characters'),
 ]
 
@@ -199,20 +202,20 @@ def test_a_document_that_is_no_object_is_refused(document: object) -> None:
 def test_hosts_that_are_not_mentioned_at_all_are_a_mistake() -> None:
     parsed = manifest_of()
     parsed["host"] = parsed.pop("hosts")
-    assert problems_of(parsed) == ["hosts: is required: [] when there are none"]
+    assert problems_of(parsed) == ["hosts: is required; write [] if there are none"]
 
 
 def test_the_name_of_a_service_is_unique_in_the_whole_manifest() -> None:
     parsed = manifest_of(service())
     parsed["hosts"].append({"id": "rig-02", "services": [service()]})
     assert problems_of(parsed) == [
-        "hosts[1].services[0].name: is the name of another service (hosts[0].services[0])"
+        "hosts[1].services[0].name: must be unique, but is the name of another service (hosts[0].services[0])"
     ]
 
 
 def test_an_hundred_and_one_services_are_too_many() -> None:
     parsed = manifest_of(*[service(name=f"s{n}") for n in range(101)])
-    assert problems_of(parsed) == ["hosts[].services: must be at most 100 in all hosts together, and are 101"]
+    assert problems_of(parsed) == ["hosts[].services: must be at most 100 in all hosts together, but are 101"]
 
 
 def test_a_model_listed_twice_is_a_mistake_only_where_it_routes() -> None:
@@ -258,7 +261,7 @@ def models(count: int, prefix: str = "m") -> list[dict[str, Any]]:
 def test_a_service_has_at_most_two_hundred_models() -> None:
     assert manifest.validate(manifest_of(service(models=models(200))))
     assert problems_of(manifest_of(service(models=models(201)))) == [
-        "hosts[0].services[0].models: must have at most 200 entries, and has 201"
+        "hosts[0].services[0].models: must have at most 200 entries, but has 201"
     ]
 
 
@@ -272,7 +275,7 @@ def test_a_service_and_a_model_have_at_most_sixteen_features_of_sixty_four_bytes
     path = "hosts[0].services[0]" + (".models[0]" if where == "model" else "")
     assert manifest.validate(parsed([f"{number:02d}{'é' * 31}" for number in range(16)]))
     assert problems_of(parsed([str(number) for number in range(17)])) == [
-        f"{path}.features: must have at most 16 entries, and has 17"
+        f"{path}.features: must have at most 16 entries, but has 17"
     ]
     # In lower case the last one is longer than it is written.
     for long in ("x" * 65, "é" * 33, "İ" * 32):
@@ -290,7 +293,7 @@ def test_a_manifest_takes_at_most_five_hundred_rows_and_is_told_how_many_it_take
     ]
     assert manifest.validate(manifest_of(*two))
     assert problems_of(manifest_of(*two, service(name="c"))) == [
-        "hosts[].services: must take at most 500 rows, and take 501: one for each id of each stt model, "
+        "hosts[].services: may need at most 500 rows, but need 501: one for each id of each stt model, "
         "one for each user who may see one, and one for everyone"
     ]
 
@@ -299,7 +302,7 @@ def test_too_many_rows_are_told_beside_what_else_is_wrong() -> None:
     wrong = service(name="d", engine="abacus", allowed_users=[1, "a b"], models=[{}, {"id": 1}, *models(200)])
     parsed = manifest_of(*(service(name=name, models=models(200)) for name in "ab"), wrong)
     rows, *others = problems_of(parsed)[::-1]
-    assert rows.startswith("hosts[].services: must take at most 500 rows, and take 601")
+    assert rows.startswith("hosts[].services: may need at most 500 rows, but need 601")
     assert len(others) == 6
 
 
@@ -314,7 +317,7 @@ def test_users_count_once_and_only_where_they_may_see_something() -> None:
         service(name=f"s{number}", access="restricted", allowed_users=[f"{number}-{user}" for user in users])
         for number in range(5)
     ]
-    assert "and take 506" in problems_of(manifest_of(*others))[0]
+    assert "but need 506" in problems_of(manifest_of(*others))[0]
     private = [each | {"access": "private"} for each in others]
     assert manifest.validate(manifest_of(*private))
 

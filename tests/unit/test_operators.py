@@ -188,7 +188,7 @@ def test_a_url_that_cannot_be_dialled_is_accepted_and_explained() -> None:
     agent = Agent()
     agent.operator.upload_manifest(upload(service(url="http://192.168.1.7:8000/v1")))
     asr = agent.view["services"][0]
-    assert (asr["routed"], asr["reason"].startswith("the url cannot be dialled")) == (False, True)
+    assert (asr["routed"], asr["reason"].startswith("the gateway cannot use the url")) == (False, True)
 
 
 def test_a_public_url_is_what_is_dialled_and_null_clears_it() -> None:
@@ -368,7 +368,7 @@ def test_a_twenty_first_provider_is_refused_and_the_twenty_go_on() -> None:
     by_manifest = refused(agent.operator.upload_manifest, upload(service(), agent={"name": "one-more"}))
     assert isinstance(by_manifest, ManifestRefused)
     (problem,) = by_manifest.problems
-    assert problem.startswith("agent.name: an owner has at most 20 providers")
+    assert problem.startswith("agent.name: an owner can have at most 20 providers")
     agent.operator.upload_manifest(upload(service(), agent={"name": "box-7"}))
     assert agent.operator.heartbeat({"name": "box-7"})["online"]
     agent.operator.delete("box-0")
@@ -402,7 +402,7 @@ def test_a_change_of_access_that_would_take_too_many_rows_is_refused() -> None:
     error = refused(agent.operator.change_service, "home", "c", {"allowed_users": USERS[:10]})
     assert isinstance(error, InvalidRequest)
     assert error.param == "allowed_users"
-    assert "at most 500 rows, and take 501" in error.message
+    assert "at most 500 rows, but need 501" in error.message
     assert agent.view["services"][2]["allowed_users"] == USERS[:9]
 
 
@@ -418,7 +418,7 @@ def test_a_manifest_that_takes_too_many_rows_with_what_was_patched_is_refused_an
         agent.operator.upload_manifest, upload(*(restricted(f"s{n}", [], models=20) for n in range(5)))
     )
     assert isinstance(error, ManifestRefused)
-    assert error.problems[0].startswith("hosts[].services: must take at most 500 rows, and take 501")
+    assert error.problems[0].startswith("hosts[].services: may need at most 500 rows, but need 501")
     assert agent.view["manifest"]["errors"] == error.problems
     assert len(agent.view["services"][0]["models"]) == 1
 

@@ -111,7 +111,7 @@ def test_granularities_need_verbose_json_and_known_values(name: str) -> None:
 
 @pytest.mark.parametrize("value", ["true", "True", "1", ""])
 def test_streaming_is_refused_and_the_message_says_what_comes_instead(value: str) -> None:
-    with pytest.raises(InvalidRequest, match="buffered JSON body") as error:
+    with pytest.raises(InvalidRequest, match="one JSON body") as error:
         read(("stream", value))
     assert error.value.param == "stream"
 

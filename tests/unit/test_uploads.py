@@ -287,7 +287,10 @@ def test_a_total_that_was_not_declared_is_refused_with_both_figures() -> None:
 def test_a_part_left_out_is_missed_even_when_the_total_is_right() -> None:
     caller = Caller()
     upload_id, (first, _) = caller.upload(b"abc", b"def")
-    assert "1 of the parts" in refused(InvalidRequest, caller.complete, upload_id, [first, first]).message
+    assert (
+        "1 of the uploaded parts"
+        in refused(InvalidRequest, caller.complete, upload_id, [first, first]).message
+    )
 
 
 @pytest.mark.parametrize("md5", ["", "abc", 1, "g" * 32])

@@ -60,7 +60,7 @@ function setKey(value, words = KEY_NOTE, wrong = false) {
 	$('key-panel').classList.toggle('wanted', !key);
 	$('refresh').hidden = !key;
 	if (key) return;
-	models.set([], 'Models appear here once a key is connected.');
+	models.set([], 'Connect a key to see its models.');
 	if (wrong) $('key').focus();
 }
 
@@ -69,7 +69,7 @@ async function refresh(candidate = key) {
 		if (!/^[\x21-\x7e]+$/.test(candidate)) throw new CallError('http', { status: 401 });
 		const found = await listModels(candidate);
 		if (!key) setKey(candidate, `Connected. ${KEY_NOTE}`);
-		models.set(found, 'No speech model is online for this key.');
+		models.set(found, 'No model is online for this key.');
 	} catch (error) {
 		const [title, next] = explain(error);
 		if (error.status === 401) setKey('', `${title}. ${next}`, true);
@@ -99,8 +99,8 @@ const settings = () => ({
 function missing() {
 	if (audio.recording) return ['Stop the recording to transcribe it.', $('play')];
 	if (!key) return ['Connect a key to begin.', $('key')];
-	if (!models.picked) return ['No model to ask yet.', $('refresh')];
-	if (!audio.file) return ['Drop, choose or record some audio.', $('choose')];
+	if (!models.picked) return ['No model is online yet.', $('refresh')];
+	if (!audio.file) return ['Add some audio.', $('choose')];
 	return null;
 }
 
@@ -149,7 +149,7 @@ async function go() {
 	const onProgress = (sent) => {
 		busy.sent = sent;
 		busy.since = sent < 1 ? 0 : busy.since || performance.now();
-		announce(sent < 1 ? 'Uploading.' : 'Uploaded. The model is working.');
+		announce(sent < 1 ? 'Uploading.' : 'Uploaded. Transcribing.');
 		progress();
 	};
 	const timer = setInterval(progress, 100);
@@ -189,14 +189,14 @@ function showTotals() {
 function showText({ body, header }, { timed }) {
 	const textContent = body.text.trim();
 	const note = header('x-downgraded-response-format')
-		? 'This deployment gives no timestamps, so the gateway returned plain text.'
-		: timed && textContent && 'The answer came without usable timestamps.';
+		? 'This deployment has no timestamps, so you got plain text.'
+		: timed && textContent && 'The answer has no usable timestamps.';
 	paper.set(
 		...(note ? [make('p', { id: 'banner', textContent: note })] : []),
 		make('p', { className: 'flat', textContent: textContent || 'No speech was found in this audio.' }));
 }
 
-function clear(words = 'What the model hears appears here.') {
+function clear(words = 'The transcript appears here.') {
 	result = null;
 	paper.set(make('p', { className: 'empty', textContent: words }));
 	tools();

@@ -4,10 +4,10 @@ const ENDINGS = { 'audio/webm': 'webm', 'audio/mp4': 'm4a', 'audio/ogg': 'ogg' }
 
 /** Why the microphone did not open, in words. */
 export const refusal = ({ name }) => ({
-	NotAllowedError: 'The browser did not allow the microphone. Allow it for this page, then record again.',
+	NotAllowedError: 'The browser blocked the microphone. Allow it for this page, then record again.',
 	NotFoundError: 'No microphone was found.',
-	NotReadableError: 'The microphone is in use by something else.',
-})[name] ?? 'Recording needs a current browser, and https or localhost.';
+	NotReadableError: 'Another program is using the microphone.',
+})[name] ?? 'Recording needs a current browser and https or localhost.';
 
 /** Records at once. Gives `{level(), stop(), discard(), done}`; `done` resolves to a File, or null when discarded. */
 export async function record(maxBytes) {

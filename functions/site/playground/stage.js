@@ -99,7 +99,7 @@ export function stage(maxBytes, onChange, onTick) {
 		const found = file.size > maxBytes ? [] : await measure(file, duration, signal);
 		if (signal.aborted) return;
 		[peaks, shape] = [found, []];
-		note.textContent = found.length ? '' : file.size > maxBytes ? 'Over 25 MB, the most that the gateway takes.' : 'Too long or too unusual to draw here. It plays and transcribes all the same.';
+		note.textContent = found.length ? '' : file.size > maxBytes ? 'The file is over the limit of 25 MB.' : 'No waveform for this file. You can still play and transcribe it.';
 		tick();
 	}
 
@@ -115,7 +115,7 @@ export function stage(maxBytes, onChange, onTick) {
 		show();
 	};
 	audio.onerror = () => {
-		note.textContent = 'This browser cannot decode the file: no picture, no sound. The gateway may still take it.';
+		note.textContent = 'This browser cannot play the file. The gateway may still accept it.';
 	};
 	audio.onplay = audio.onpause = audio.onended = audio.onseeked = show;
 

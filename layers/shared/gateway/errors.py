@@ -57,7 +57,7 @@ class MissingFile(GatewayError):
     def __init__(self, message: str | None = None) -> None:
         super().__init__(
             message
-            or "No audio was sent: the request needs a multipart/form-data field named 'file' that is not "
+            or "The request has no audio. Send a multipart/form-data field named 'file' that is not "
             "empty, or 'file_id'.",
             param="file",
         )
@@ -136,8 +136,8 @@ class LoopDetected(UpstreamError):
 
     def __init__(self) -> None:
         super().__init__(
-            "A provider's URL leads back to this gateway, so the request would go round for ever. The provider's "
-            "operator must set a URL that leads to an STT server.",
+            "A provider's URL leads back to this gateway. The provider's operator must set a URL "
+            "that leads to an STT server.",
             headers={"x-should-retry": "false"},
         )
 

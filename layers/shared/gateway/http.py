@@ -208,4 +208,4 @@ def read_json(event: Event) -> Any:
     try:
         return json.loads(take_body(event))
     except (ValueError, RecursionError):
-        raise InvalidRequest("The body is not valid JSON.") from None
+        raise InvalidRequest("The body is not valid JSON. Send a JSON object.") from None

@@ -46,7 +46,7 @@ class Part:
             return str(self.content, "utf-8")
         except UnicodeDecodeError:
             raise InvalidRequest(
-                f"The field '{_printable(self.name)}' is not UTF-8 text.", param=_printable(self.name)
+                f"The field '{_printable(self.name)}' must be UTF-8 text.", param=_printable(self.name)
             ) from None
 
 
@@ -69,7 +69,7 @@ def _boundary_of(content_type: str) -> bytes:
     if boundary is None:
         raise InvalidRequest("The multipart body has no boundary in its Content-Type header.")
     if not _BOUNDARY.fullmatch(boundary.rstrip()):
-        raise InvalidRequest("The multipart boundary is not valid: 1 to 70 characters as RFC 2046 allows.")
+        raise InvalidRequest("The multipart boundary is not valid: use 1 to 70 characters of RFC 2046.")
     return boundary.rstrip().encode("ascii")
 
 
@@ -101,25 +101,25 @@ def _frames(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, memoryview]]:
         if start is not None:
             count += 1
             if count > MAX_PARTS:
-                raise InvalidRequest(f"The multipart body has more than {MAX_PARTS} parts.")
+                raise InvalidRequest(f"The multipart body has more than {MAX_PARTS} parts: send fewer.")
             blank = body.find(b"\r\n\r\n", start, min(at, start + MAX_BLOCK_BYTES + 4))
             if blank < 0:
                 raise InvalidRequest(
-                    "A part of the multipart body has no header block, or one larger than "
-                    f"{MAX_BLOCK_BYTES} bytes, the most accepted."
+                    "A part of the multipart body has no header block, or one over the limit of "
+                    f"{MAX_BLOCK_BYTES} bytes: shorten its name and filename."
                 )
             header_bytes += blank - start
             if header_bytes > MAX_HEADER_BYTES:
                 raise InvalidRequest(
-                    f"The header blocks of the multipart body are together larger than {MAX_HEADER_BYTES} bytes, "
-                    "the most accepted: send fewer parts, or shorter names and filenames."
+                    f"The header blocks of the multipart body together exceed the limit of {MAX_HEADER_BYTES} bytes: "
+                    "send fewer parts, or shorter names and filenames."
                 )
             yield body[start:blank], view[blank + 4 : at]
         if closes:
             return
         start = after
     raise InvalidRequest(
-        "The multipart body does not end with its closing delimiter: it was cut off, or the boundary is another."
+        "The multipart body does not end with its closing delimiter: it was cut off, or has another boundary."
     )
 
 
@@ -158,7 +158,7 @@ def _headers(blocks: list[bytes]) -> list[dict[str, str]]:
             {name.decode().lower(): value.decode() for name, value in part.headers.items()} for part in parts
         ]
     except (ImproperBodyPartContentException, UnicodeDecodeError):
-        raise InvalidRequest("The headers of a part of the multipart body cannot be read.") from None
+        raise InvalidRequest("A part of the multipart body has malformed headers.") from None
 
 
 def _part(headers: dict[str, str], content: memoryview) -> Part:

@@ -44,7 +44,7 @@ def asset(folder: Path, name: str) -> Asset:
     """
     path = next((path for path in _files(folder) if path.relative_to(folder).as_posix() == name), None)
     if path is None:
-        raise NotFound("No such file.")
+        raise NotFound("No file has this name.")
     return text_asset(path.read_text("utf-8"), _TYPES[path.suffix])
 
 

@@ -94,7 +94,7 @@ class Uploads:
         if first_expiry is not None:
             wait = {"retry-after": str(max(1, first_expiry - created_at))}
             raise RateLimited(
-                f"{MAX_OPEN} uploads are open, the most for one user: complete or cancel one, or let it expire.",
+                f"This user has {MAX_OPEN} open uploads, the limit. Complete or cancel one, or let it expire.",
                 code="quota_exceeded",
                 headers=_NO_RETRY | wait,
             )
@@ -139,7 +139,7 @@ class Uploads:
             if md5 is not None:
                 found = hashlib.md5(self.store.read(upload, part_ids), usedforsecurity=False).hexdigest()
                 if found != md5:
-                    raise InvalidRequest("The parts in this order do not have this MD5.", param="md5")
+                    raise InvalidRequest("The parts do not match 'md5': check their order.", param="md5")
             # The next round then reads what has just been written, or what came between.
             self.store.complete(upload, part_ids, md5, int(self.now))
         raise _busy()
@@ -162,7 +162,7 @@ class Uploads:
         if upload is None or upload.status_at(self.now) != COMPLETED:
             raise NotFound(
                 "No file has this file_id: it is unknown, not completed, or older than an hour. "
-                "POST /v1/uploads makes one.",
+                "Upload the audio again with POST /v1/uploads.",
                 param="file_id",
             )
         return memoryview(self.store.read(upload, upload.part_ids)).toreadonly(), upload.media_type
@@ -172,7 +172,7 @@ class Uploads:
         known = _UPLOAD_ID.fullmatch(upload_id)
         upload = self.store.upload(self.user_id, upload_id) if known else None
         if upload is None:
-            raise NotFound("No upload has this id.", param="upload_id")
+            raise NotFound("No upload has this id. Create one with POST /v1/uploads.", param="upload_id")
         return upload
 
     def _pending(self, upload_id: str) -> Upload:
@@ -184,23 +184,23 @@ class Uploads:
         status = upload.status_at(self.now)
         if status == EXPIRED:
             raise Conflict(
-                f"The upload has expired: it had {LIFETIME_SECONDS} seconds. Create another.",
+                f"The upload expired after {LIFETIME_SECONDS} seconds. Create another.",
                 headers=_NO_RETRY,
             )
         if status != PENDING:
-            raise Conflict(f"The upload is {status} and cannot be changed.", headers=_NO_RETRY)
+            raise Conflict(f"The upload is {status}: create another.", headers=_NO_RETRY)
 
     def _data(self, form: Sequence[Part]) -> memoryview:
         found = [part.content for part in form if part.name == "data"]
         if len(found) != 1 or not len(found[0]):
             raise InvalidRequest(
-                "A part needs a multipart/form-data body with exactly one field 'data' that is not empty.",
+                "The part must be a multipart/form-data body with one field 'data' that is not empty.",
                 param="data",
             )
         if len(found[0]) > self.part_bytes:
             raise FileTooLarge(
-                f"The part is larger than {self.part_bytes} bytes, the most that one request carries here: "
-                "send smaller parts (part_size in the SDK).",
+                f"The part is larger than {self.part_bytes} bytes, the limit of one request here. "
+                "Send smaller parts (part_size in the SDK).",
                 param="data",
             )
         return found[0]
@@ -247,7 +247,7 @@ def _check_room(upload: Upload, size: int) -> None:
     """Raises InvalidRequest when a new part of this size is one too many, or too large for what was declared."""
     if len(upload.parts) >= MAX_PARTS:
         raise InvalidRequest(
-            f"The upload has {MAX_PARTS} parts, the most accepted: send fewer, larger parts.", param="data"
+            f"The upload has {MAX_PARTS} parts, which is the limit: send fewer, larger parts.", param="data"
         )
     if upload.received + size > upload.bytes:
         raise InvalidRequest(
@@ -271,13 +271,13 @@ def _check_parts(upload: Upload, part_ids: Sequence[str]) -> None:
     left_out = len(upload.parts.keys() - set(part_ids))
     if left_out:
         raise InvalidRequest(
-            f"{left_out} of the parts that arrived are not in 'part_ids': list every one, in order.",
+            f"{left_out} of the uploaded parts are not in 'part_ids': list every part, in order.",
             param="part_ids",
         )
 
 
 def _busy() -> Conflict:
-    return Conflict("The upload is being changed by other requests; send this one again.")
+    return Conflict("Other requests are changing the upload. Send this request again.")
 
 
 def _object(body: Any) -> Mapping[str, Any]:
@@ -291,7 +291,7 @@ def _declared_bytes(value: Any) -> int:
         raise InvalidRequest("'bytes' must be the size of the file, an integer of at least 1.", param="bytes")
     if value > MAX_AUDIO_BYTES:
         raise FileTooLarge(
-            f"The file is larger than {MAX_AUDIO_BYTES} bytes (25 MB), the most accepted.", param="bytes"
+            f"The file is over the limit of {MAX_AUDIO_BYTES} bytes (25 MB): compress it.", param="bytes"
         )
     return value
 
@@ -315,7 +315,7 @@ def _media_type(value: Any) -> str:
 def _purpose(value: Any) -> str:
     if not isinstance(value, str) or value not in PURPOSES:
         raise InvalidRequest(
-            f"'purpose' must be one of {', '.join(PURPOSES)}; for audio, user_data.", param="purpose"
+            f"'purpose' must be one of {', '.join(PURPOSES)}; use user_data for audio.", param="purpose"
         )
     return value
 
@@ -324,10 +324,10 @@ def _completion(fields: Mapping[str, Any]) -> tuple[tuple[str, ...], str | None]
     part_ids, md5 = fields.get("part_ids"), fields.get("md5")
     if not isinstance(part_ids, list) or not part_ids or not all(isinstance(each, str) for each in part_ids):
         raise InvalidRequest(
-            "'part_ids' must be a list of part ids, in order, at least one.", param="part_ids"
+            "'part_ids' must be a list of one or more part ids, in the file's order.", param="part_ids"
         )
     if len(part_ids) > MAX_PARTS:
-        raise InvalidRequest(f"'part_ids' has more than {MAX_PARTS} ids.", param="part_ids")
+        raise InvalidRequest(f"'part_ids' must have at most {MAX_PARTS} ids.", param="part_ids")
     if md5 is not None and not (isinstance(md5, str) and _MD5.fullmatch(md5)):
         raise InvalidRequest("'md5' must be 32 hexadecimal digits.", param="md5")
     return tuple(part_ids), md5.lower() if md5 else None

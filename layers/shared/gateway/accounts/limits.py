@@ -103,8 +103,8 @@ def admit(
     taken = store.take(claim, now)
     if taken.refused == "in_flight":
         raise RateLimited(
-            f"{most_in_flight} transcriptions of this user are in progress, the most accepted at once. "
-            "Wait for one of them to end, then try again.",
+            f"This user has {most_in_flight} transcriptions in progress, which is the limit. "
+            "Wait until one of them ends, then try again.",
             headers={"retry-after": "1"},
         )
     return Admission(_allowance(limit, taken, now), taken.lease)
@@ -137,7 +137,7 @@ def _allowance(limit: int | None, taken: Taken, now: float) -> Allowance | None:
     """What is left of the rate; None when it was not counted. Raises RateLimited."""
     if taken.refused == "busy":
         raise RateLimited(
-            "More requests of this user came at once than can be counted. Try again in 1 s.",
+            "This user sent too many requests at once. Try again in 1 s.",
             headers={"retry-after": "1"},
         )
     if limit is None or taken.due is None:
@@ -147,7 +147,7 @@ def _allowance(limit: int | None, taken: Taken, now: float) -> Allowance | None:
     if taken.refused:
         wait = max(1, math.ceil(ahead + interval - MINUTE_SECONDS))
         raise RateLimited(
-            f"Over the limit of {limit} requests a minute for this user. Try again in {wait} s.",
+            f"This user has reached the limit of {limit} requests per minute. Try again in {wait} s.",
             headers=allowance.headers() | {"retry-after": str(wait)},
         )
     return allowance
@@ -175,8 +175,8 @@ def reserve_seconds(
     if not store.reserve_seconds(caller.user_id, day, wanted, quota):
         wait = math.ceil((day + 1) * DAY_SECONDS - now)
         raise RateLimited(
-            f"The quota of {quota} seconds of audio a day for this user does not cover this request. "
-            "The next day's quota begins at midnight UTC.",
+            f"This audio is longer than what is left of this user's {quota} seconds per day. "
+            "The quota is reset at midnight UTC.",
             code="quota_exceeded",
             # The SDKs would upload the audio twice more before anything has changed.
             headers={"retry-after": str(wait), "x-should-retry": "false"},

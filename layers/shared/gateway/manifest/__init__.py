@@ -48,7 +48,7 @@ def read_upload(body: object) -> Manifest:
     if raw_yaml is not None and not isinstance(raw_yaml, str):
         problems.add("raw_yaml", f"must be text, not {kind(raw_yaml)}")
     elif raw_yaml and (size := len(raw_yaml.encode("utf-8", "surrogatepass"))) > MAX_BYTES:
-        problems.add("raw_yaml", f"{TOO_LARGE}, and is {size}")
+        problems.add("raw_yaml", f"{TOO_LARGE}, but is {size}")
     return _read(body.get("parsed"), "parsed", problems)
 
 
@@ -80,14 +80,14 @@ def _read(parsed: object, root: str, problems: Problems) -> Manifest:
 def _check_hosts(parsed: dict[str, Any], problems: Problems) -> None:
     if "hosts" not in parsed:
         # An absent list is far more often a misspelt one, and would take every service out of routing.
-        problems.add("hosts", "is required: [] when there are none")
+        problems.add("hosts", "is required; write [] if there are none")
     _check_unique(objects_in(parsed, "hosts", ""), "id", "the id of another host", problems)
 
 
 def _check_services(parsed: dict[str, Any], problems: Problems) -> None:
     services = list(each_service(parsed))
     if len(services) > MAX_SERVICES:
-        wrong = f"must be at most {MAX_SERVICES} in all hosts together, and are {len(services)}"
+        wrong = f"must be at most {MAX_SERVICES} in all hosts together, but are {len(services)}"
         problems.add("hosts[].services", wrong)
     _check_unique(services, "name", "the name of another service", problems)
     for path, service in services:
@@ -102,10 +102,10 @@ def _check_models(path: str, service: dict[str, Any], problems: Problems) -> Non
         if not served_id:
             # An id of another type was told under its own path.
             if all(isinstance(model.get(key) or "", str) for key in ("id", "hf")):
-                problems.add(where, "needs id or hf")
+                problems.add(where, "must have id or hf")
         # Only stt services route; what another kind lists twice harms nobody.
         elif service.get("type") == "stt" and first.setdefault(slug, where) != where:
-            problems.add(where, f"is the same model as {first[slug]}: ids are compared without case")
+            problems.add(where, f"must not repeat {first[slug]}: ids are compared without case")
 
 
 def _check_unique(
@@ -115,4 +115,4 @@ def _check_unique(
     for path, entry in entries:
         value = entry.get(key)
         if isinstance(value, str) and first.setdefault(value, path) != path:
-            problems.add(f"{path}.{key}", f"is {what} ({first[value]})")
+            problems.add(f"{path}.{key}", f"must be unique, but is {what} ({first[value]})")

@@ -44,7 +44,7 @@ def check_bounds(document: object, root: str, problems: Problems) -> bool:
             _check_scalar(value, path or root, problems)
     size = len(as_json(document))
     if size > MAX_BYTES:
-        problems.add(root, f"{TOO_LARGE} as JSON, and is {size}")
+        problems.add(root, f"{TOO_LARGE} as JSON, but is {size}")
     return True
 
 
@@ -67,7 +67,7 @@ def _entries(value: dict[object, object] | list[object], path: str) -> Iterator[
 def _check_keys(value: dict[object, object], path: str, problems: Problems) -> None:
     for key in islice(value, MAX_VALUES + 1):
         if not isinstance(key, str):
-            problems.add(path, f"keys must be text, and one is {kind(key)}")
+            problems.add(path, f"keys must be text, but one is {kind(key)}")
         elif wrong := _text_problem(key):
             problems.add(path, f"a key {wrong}")
 
@@ -88,9 +88,9 @@ def _check_scalar(value: object, path: str, problems: Problems) -> None:
 
 def _text_problem(text: str) -> str | None:
     if len(text) > MAX_CHARACTERS:
-        return f"must be at most {MAX_CHARACTERS} characters, and is {len(text)}"
+        return f"must be at most {MAX_CHARACTERS} characters, but has {len(text)}"
     if _CONTROL.search(text):
         return "must not contain control characters (tab and line breaks are accepted)"
     if _SURROGATE.search(text):
-        return "must be whole Unicode characters, and holds half of a surrogate pair"
+        return "must be valid Unicode, but has half of a surrogate pair"
     return None

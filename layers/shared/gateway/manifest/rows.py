@@ -52,6 +52,6 @@ def _countable(service: dict[str, Any]) -> Service:
 def too_many_rows(rows: int) -> str:
     """What is wrong with so many rows, in words for the operator."""
     return (
-        f"must take at most {MAX_ROWS} rows, and take {rows}: one for each id of each stt model, "
+        f"may need at most {MAX_ROWS} rows, but need {rows}: one for each id of each stt model, "
         "one for each user who may see one, and one for everyone"
     )

@@ -83,7 +83,7 @@ def _size(value: object, path: str, problems: Problems) -> None:
 
 def _version(value: object, path: str, problems: Problems) -> None:
     if type(value) is not int or value != 1:
-        problems.add(path, "must be 1, the only schema version there is")
+        problems.add(path, "must be 1, the only supported schema version")
 
 
 def _anything(value: object, path: str, problems: Problems) -> None:
@@ -97,7 +97,7 @@ def _list(check: Check, most: int | None = None) -> Check:
             problems.add(path, f"must be a list, not {kind(value)}")
             return
         if most is not None and len(value) > most:
-            problems.add(path, f"must have at most {most} entries, and has {len(value)}")
+            problems.add(path, f"must have at most {most} entries, but has {len(value)}")
         for number, item in enumerate(value):
             check(item, f"{path}[{number}]", problems)
 
@@ -180,7 +180,7 @@ _features = _list(
 _positive = _integer(1, LARGEST_NUMBER)
 _api_key = _text(
     lambda value: _PRINTABLE_ASCII.fullmatch(value) is not None,
-    "must be printable ASCII characters without spaces, at least one",
+    "must be one or more printable ASCII characters without spaces",
 )
 
 _MODEL = _object(

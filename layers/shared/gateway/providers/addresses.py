@@ -155,7 +155,7 @@ def parse(url: str) -> BaseUrl:
     if not _NETLOC.fullmatch(parts.netloc):
         raise ValueError("the URL has a malformed host or port")
     if port == 0:
-        raise ValueError("port 0 cannot be dialled")
+        raise ValueError("the URL has port 0, which cannot be used")
     host = (parts.hostname or "").removesuffix(".")
     if not host:
         raise ValueError("the URL has no host")

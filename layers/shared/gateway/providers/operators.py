@@ -35,7 +35,7 @@ _MAX_PATCHED_SERVICES = 200
 # Lambda carries 6,291,556 bytes of response JSON, in which every quote and backslash of the body is escaped.
 _MAX_LISTING_BYTES = 5_500_000
 TOO_MANY_PROVIDERS = (
-    f"an owner has at most {MAX_PROVIDERS} providers: "
+    f"an owner can have at most {MAX_PROVIDERS} providers: "
     "remove one with DELETE /v1/providers/{name} before adding another"
 )
 
@@ -53,7 +53,7 @@ class ManifestRefused(InvalidRequest):
     def __init__(self, problems: list[str]) -> None:
         count = len(problems)
         super().__init__(
-            f"The manifest is not valid: {count} problem{'s' if count > 1 else ''}, first {problems[0]}",
+            f"The manifest is not valid ({count} problem{'s' if count > 1 else ''}). First: {problems[0]}",
             param="manifest",
         )
         self.problems = problems
@@ -156,7 +156,7 @@ class Operator:
         """Note that the provider is alive, by our clock. Raises InvalidRequest, NotFound."""
         name = read(Heartbeat, body).name
         if not self.store.beat(self.user_id, name, self.now):
-            raise NotFound("No provider of this name is registered under this key.", param="name")
+            raise NotFound("No provider with this name is registered under this key.", param="name")
         return {
             "provider_id": provider_id(self.user_id, name),
             "online": True,
@@ -190,21 +190,21 @@ class Operator:
             if service not in provider.policies and all(
                 each.name != service for each in services_of(provider)
             ):
-                raise NotFound("The provider's manifest has no service of this name.", param="service")
+                raise NotFound("The provider's manifest has no service with this name.", param="service")
             policy = replace(provider.policies.get(service, AccessPolicy()), **changes)
             policies = {**provider.policies, service: policy}
             if policy == AccessPolicy():
                 del policies[service]
             if sum(len(each.allowed_users or ()) for each in policies.values()) > _MAX_PATCHED_USERS:
                 raise InvalidRequest(
-                    f"The changed services of a provider list at most {_MAX_PATCHED_USERS} users together: "
-                    "say more of them in the manifest.",
+                    f"The PATCHed services of a provider may list at most {_MAX_PATCHED_USERS} users together: "
+                    "list the others in the manifest.",
                     param="allowed_users",
                 )
             if len(policies) > _MAX_PATCHED_SERVICES:
                 raise InvalidRequest(
-                    f"At most {_MAX_PATCHED_SERVICES} services of a provider are changed: set access and "
-                    "allowed_users of those that have left the manifest to null.",
+                    f"At most {_MAX_PATCHED_SERVICES} services of a provider may be PATCHed: set access and "
+                    "allowed_users to null for those that are no longer in the manifest.",
                     param="service",
                 )
             return _within_rows(replace(provider, policies=policies), provider)
@@ -232,7 +232,7 @@ class Operator:
             self.charge(row_bytes(changed))
             if self.store.publish(changed):
                 return changed
-        raise Conflict("The provider is being changed by other requests; send this one again.")
+        raise Conflict("Other requests are changing the provider. Send this request again.")
 
     def _note_invalid(self, body: Any, problems: list[str]) -> None:
         """An upload is a sign of life even when it is invalid, and its problems are shown to the operator, also of
@@ -330,7 +330,7 @@ def _size_in_reply(view: dict[str, Any]) -> int:
 
 
 def _unknown_provider() -> NotFound:
-    return NotFound("No provider of this name is registered under this key.", param="name")
+    return NotFound("No provider with this name is registered under this key.", param="name")
 
 
 def _policy(asked: ServiceChange) -> dict[str, Any]:

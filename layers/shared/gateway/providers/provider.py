@@ -133,7 +133,7 @@ def unrouted_reason(
 ) -> str | None:
     """Why no transcription reaches the service now, in words for its operator; None when it is routed."""
     if service.type != STT:
-        return f"only services of type stt are routed, and this one is {service.type}"
+        return f"only services of type stt are routed, but this one is {service.type}"
     if not service.models:
         return "the service declares no models"
     if service.name in provider.looping:
@@ -145,9 +145,9 @@ def unrouted_reason(
         base_url(provider, service), allow_private=settings.allow_private, own=settings.own_hosts
     )
     if refusal:
-        return f"the {'public_url' if provider.public_url else 'url'} cannot be dialled: {refusal}"
+        return f"the gateway cannot use the {'public_url' if provider.public_url else 'url'}: {refusal}"
     if not online:
-        return "the provider is offline: no register, manifest or heartbeat came lately"
+        return "the provider is offline: no recent register, manifest or heartbeat call"
     return None
 
 
@@ -158,7 +158,7 @@ def warnings_of(
     sharing = [each for each in services if each.type == STT]
     if provider.public_url and service.type == STT and len(sharing) > 1:
         return [
-            f"{len(sharing)} stt services share one public_url, and the agent behind it sends every transcription to "
-            f"the first, {sharing[0].name}"
+            f"{len(sharing)} stt services share one public_url. The agent behind it sends every transcription to "
+            f"the first one, {sharing[0].name}"
         ]
     return []

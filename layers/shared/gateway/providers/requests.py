@@ -110,5 +110,5 @@ def read(kind: type[Body], body: Any) -> Body:
 
 def _only_known(kind: type[_Body]) -> InvalidRequest:
     return InvalidRequest(
-        f"The body takes {' and '.join(kind.model_fields)}, at least one, and nothing else."
+        f"The body accepts only {' and '.join(kind.model_fields)}: send at least one of these."
     )

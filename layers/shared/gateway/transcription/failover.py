@@ -252,7 +252,7 @@ def _error(trials: Sequence[_Trial], cooling: Sequence[float]) -> UpstreamError:
     if refusals and any(trial.outcome == REFUSED for trial in trials):
         message = f"The provider refused this request: {refusals[-1]}"
     elif not trials:
-        message = "No deployment of this model could be asked within the time of one request."
+        message = "No deployment of this model could be asked within the time limit of one request."
     else:
         kinds = ", ".join(dict.fromkeys(trial.outcome.replace("_", " ") for trial in trials))
         which = "The only deployment" if len(trials) == 1 else f"All {len(trials)} deployments"

@@ -49,7 +49,7 @@ def admit(label: str | None, audio: "Audio") -> tuple[str, str]:
     unsure = label is None or label == "application/octet-stream" or label.startswith("audio/")
     if label not in _LABELS and not unsure:
         raise UnsupportedMediaType(
-            f"A file of this content type is not accepted. Accepted audio: {ACCEPTED}.", param="file"
+            f"This content type is not accepted. Accepted audio: {ACCEPTED}.", param="file"
         )
     if audio.has_audio is False:
         raise UnsupportedMediaType(f"The file has no audio track. Accepted audio: {ACCEPTED}.", param="file")

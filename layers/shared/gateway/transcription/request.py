@@ -82,7 +82,7 @@ def find_file(parts: Sequence[Part], open_upload: OpenUpload) -> SentFile:
     """The file that was sent. Raises MissingFile, FileTooLarge, NotFound, and InvalidRequest for two files."""
     files = [part for part in parts if part.name == "file"]
     if len(files) > 1:
-        raise InvalidRequest("The form has more than one 'file' part; exactly one is accepted.", param="file")
+        raise InvalidRequest("The form has more than one 'file' part. Send exactly one.", param="file")
     if files and len(files[0].content):
         content, label = files[0].content, files[0].media_type
     else:
@@ -94,7 +94,7 @@ def find_file(parts: Sequence[Part], open_upload: OpenUpload) -> SentFile:
         raise MissingFile
     if len(content) > MAX_AUDIO_BYTES:
         raise FileTooLarge(
-            f"The audio is larger than {MAX_AUDIO_BYTES} bytes (25 MB), the most accepted.", param="file"
+            f"The audio is over the limit of {MAX_AUDIO_BYTES} bytes (25 MB): compress it.", param="file"
         )
     return SentFile(content, label)
 
@@ -106,12 +106,12 @@ def admit_file(sent: SentFile, settings: TranscribeSettings) -> AudioFile:
     extension, media_type = media.admit(sent.label, found)
     if found.seconds is not None and found.seconds > settings.max_audio_seconds:
         raise InvalidRequest(
-            f"The audio is longer than {settings.max_audio_seconds:g} seconds, the most accepted.",
+            f"The audio is over the limit of {settings.max_audio_seconds:g} seconds: split it.",
             param="file",
         )
     if found.seconds is None and settings.require_measured_audio:
         raise InvalidRequest(
-            "The duration of this audio cannot be measured, which is required here.", param="file"
+            "The duration of this audio cannot be measured: send another format.", param="file"
         )
     max_seconds = min(media.max_seconds_in(len(sent.content)), settings.max_audio_seconds)
     return AudioFile(sent.content, found, extension, media_type, max_seconds)
@@ -148,7 +148,7 @@ def _single(fields: Mapping[str, Sequence[str]], name: str) -> str | None:
 def _model(value: str | None) -> str:
     if value is None or not value.strip():
         raise InvalidRequest(
-            "The field 'model' is required: GET /v1/models lists what is online.", param="model"
+            "The field 'model' is required. GET /v1/models lists the models online.", param="model"
         )
     return value.strip()
 
@@ -177,7 +177,7 @@ def _granularities(fields: Mapping[str, Sequence[str]], response_format: str) ->
     asked = [value for name in _GRANULARITY_FIELDS for value in fields.get(name, ())]
     if any(value not in GRANULARITIES for value in asked):
         raise InvalidRequest(
-            "The field 'timestamp_granularities[]' takes 'word' and 'segment'.",
+            "The field 'timestamp_granularities[]' accepts only 'word' and 'segment'.",
             param="timestamp_granularities[]",
         )
     if asked and response_format != VERBOSE_JSON:
@@ -202,7 +202,7 @@ def _temperature(value: str | None) -> str | None:
 def _check_stream(value: str | None) -> None:
     if value is not None and value.strip().lower() != "false":
         raise InvalidRequest(
-            "The field 'stream' must be false or left out: the reply is always one buffered JSON body.",
+            "The field 'stream' must be false or left out: the reply is always one JSON body.",
             param="stream",
         )
 
@@ -215,8 +215,8 @@ def _others(fields: Mapping[str, Sequence[str]]) -> tuple[tuple[str, str], ...]:
         for value in values
     )
     if len(others) > _MAX_OTHER_FIELDS:
-        raise InvalidRequest(f"The form has more than {_MAX_OTHER_FIELDS} further text fields.")
+        raise InvalidRequest(f"The form has more than {_MAX_OTHER_FIELDS} unknown text fields: send fewer.")
     for name, value in others:
         if len(name.encode("utf-8", "replace")) > 256 or len(value.encode()) > _MAX_OTHER_BYTES:
-            raise InvalidRequest(f"A further text field is longer than {_MAX_OTHER_BYTES} bytes.")
+            raise InvalidRequest(f"An unknown text field is longer than {_MAX_OTHER_BYTES} bytes.")
     return others

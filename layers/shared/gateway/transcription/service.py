@@ -277,7 +277,7 @@ def _serialise(body: dict[str, Any], tried: int) -> str:
         size = len(text)
     if size > MAX_REPLY_BYTES or size + text.count('"') + text.count("\\") > _MAX_CARRIED_BYTES:
         raise UpstreamError(
-            f"The transcript is larger than {MAX_REPLY_BYTES} bytes, the most that one reply carries.",
+            f"The transcript is larger than {MAX_REPLY_BYTES} bytes, the limit of one reply. Send shorter audio.",
             headers={"x-should-retry": "false", "x-attempts": str(tried)},
         )
     return text
@@ -287,4 +287,4 @@ def _no_provider(call: Call, gateway: Dependencies) -> NoProvider:
     listed = _usable(gateway.catalog.listing(call.caller.user_id).deployments, call, gateway)
     models = callable_models(listed)[:5]
     online = f"Online now: {', '.join(models)}." if models else "No model is online for this key now."
-    return NoProvider(f"No online STT provider serves this model for this key. {online}", param="model")
+    return NoProvider(f"No online STT provider serves this model to this key. {online}", param="model")

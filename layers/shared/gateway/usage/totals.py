@@ -77,12 +77,12 @@ class Question:
         if not start <= end:
             raise InvalidRequest("'start' must not be after 'end'.", param="start")
         if (end - start).days >= MAX_DAYS:
-            raise InvalidRequest(f"'start' and 'end' span at most {MAX_DAYS} days.", param="start")
+            raise InvalidRequest(f"'start' and 'end' may span at most {MAX_DAYS} days.", param="start")
         group_by, role = query.get("group_by", "day"), query.get("role")
         if group_by not in GROUPS:
             raise InvalidRequest(f"'group_by' must be one of {', '.join(GROUPS)}.", param="group_by")
         if role not in (None, "operator"):
-            raise InvalidRequest("'role' must be 'operator', or left out.", param="role")
+            raise InvalidRequest("'role' must be 'operator' or left out.", param="role")
         return cls(start.isoformat(), end.isoformat(), group_by, role == "operator")
 
 
@@ -114,4 +114,4 @@ def _day(query: Mapping[str, str], name: str) -> date | None:
             raise ValueError
         return date.fromisoformat(text)
     except ValueError:
-        raise InvalidRequest(f"'{name}' must be a day as YYYY-MM-DD.", param=name) from None
+        raise InvalidRequest(f"'{name}' must be a date in the form YYYY-MM-DD.", param=name) from None
