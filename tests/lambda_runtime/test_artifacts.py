@@ -77,7 +77,7 @@ def test_everything_that_is_imported_has_bytecode_that_is_believed(built: Path) 
     for function in Template(path=built / "template.yaml").functions().values():
         modules = json.loads(bare_python(code, function.code, built / "SharedLayer" / "python"))
         ours = [(file, cached) for file, cached in modules if file.startswith(str(built))]
-        assert len(ours) > 10
+        assert len(ours) > 5  # the authorizer imports the fewest, eight
         for file, cached in ours:
             assert Path(cached).read_bytes()[4:8] == UNCHECKED_HASH, file
 

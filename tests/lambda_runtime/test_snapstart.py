@@ -75,11 +75,12 @@ def test_lookups_credentials_and_connections_of_the_snapshot_are_forgotten(
 ) -> None:
     program = """
 import socket
+from gateway import compose
 from gateway.upstream.client import Connection
 here, there = socket.socketpair()
-client = app.gateway().client
+client = compose.transcription().client
 client._idle.append((("http", "stub", 80), Connection(here, "127.0.0.1")))
-stores = [app.catalog_store(), app.credential_store()]
+stores = [compose.catalog(), compose.credentials()]
 for store in stores:
     store._recent.get("key", list, keep_empty=True)
 restore()
