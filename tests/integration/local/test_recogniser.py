@@ -74,7 +74,7 @@ def test_the_shipped_sample_is_small() -> None:
 
 
 def test_a_human_voice_is_understood(recogniser: Server) -> None:
-    recording = Path(__file__).parents[2] / ".." / "shared" / "audio" / "speech_goforward.wav"
+    recording = Path(__file__).parents[3] / ".." / "shared" / "audio" / "speech_goforward.wav"
     if not recording.exists():
         pytest.skip("the recording is not part of this repository")
     assert transcribe(recogniser, recording.read_bytes()).json["text"] == "go forward ten meters"

@@ -178,7 +178,7 @@ def test_the_environment_sends_nothing_through_a_proxy(
 
 
 def test_the_user_agent_names_this_version() -> None:
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
     assert f"{project['name']}/{project['version']}" == USER_AGENT
 
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="there is no .venv-s
 @pytest.fixture(scope="module")
 def translated() -> Any:
     said = subprocess.run(
-        [PYTHON, Path(__file__).parent / "sam_translation.py", ROOT / "template.yaml"],
+        [PYTHON, Path(__file__).parents[1] / "sam_translation.py", ROOT / "template.yaml"],
         env={**os.environ, "AWS_DEFAULT_REGION": "us-east-1"},
         capture_output=True,
         text=True,

@@ -6,7 +6,7 @@ import pytest
 
 from server.template import TEMPLATE, Authorizer, EventSource, Template
 
-PROJECT = Path(__file__).parent.parent / "integration" / "project" / "template.yaml"
+PROJECT = Path(__file__).parents[2] / "integration" / "project" / "template.yaml"
 
 
 @pytest.fixture

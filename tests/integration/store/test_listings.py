@@ -14,7 +14,7 @@ from gateway.store.dynamodb.catalog import MAX_ROWS, CatalogStore, catalog_store
 from gateway.store.dynamodb.providers import provider_store
 from gateway.store.dynamodb.rows import Row, rows_of
 from tests.crowd import OWNERS, PROVIDERS, crowd, honest, hostile, store_listed
-from tests.integration.test_functions import Context, event
+from tests.integration.functions.test_functions import Context, event
 
 pytestmark = pytest.mark.usefixtures("in_process_aws")
 MEGABYTE = 1_000_000

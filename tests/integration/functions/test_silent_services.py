@@ -29,7 +29,7 @@ from gateway.uploads import Uploads
 from tests.conftest import TestAws
 from tests.hanging_proxy import HangingProxy, Holds, hanging_proxy
 from tests.integration.conftest import CACHED
-from tests.integration.test_faults import AUDIO
+from tests.integration.functions.test_faults import AUDIO
 from tests.misbehaving_server import MisbehavingServer
 
 # The function's own time; it must have answered by then, with its record kept.

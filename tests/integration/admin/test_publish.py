@@ -305,7 +305,7 @@ def test_the_backoff_grows_to_half_a_minute_and_no_further() -> None:
 
 @contextmanager
 def running(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     command = [sys.executable, "-u", "-m", "admin", "publish", *arguments]
     environment = {**os.environ, "PYTHONPATH": f"{root}:{root / 'layers/shared'}", "STT_GATEWAY_KEY": KEY}
     with subprocess.Popen(
