@@ -6,12 +6,12 @@ times. What a part's header block says is toolbelt's to parse.
 """
 
 import re
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
-from requests_toolbelt.multipart.decoder import ImproperBodyPartContentException, MultipartDecoder
+from requests_toolbelt.multipart.decoder import BodyPart, ImproperBodyPartContentException
 
 from gateway.errors import InvalidRequest
 
@@ -58,10 +58,7 @@ def is_multipart(content_type: str) -> bool:
 def read(content_type: str, body: bytes) -> list[Part]:
     """The parts of a form, in order, as views into `body`. Raises InvalidRequest when the form is broken."""
     frames = list(_frames(body, _boundary_of(content_type)))
-    return [
-        _part(headers, content)
-        for headers, (_, content) in zip(_headers([block for block, _ in frames]), frames, strict=True)
-    ]
+    return [_part(_headers(block), content) for block, content in frames]
 
 
 def _boundary_of(content_type: str) -> bytes:
@@ -144,21 +141,22 @@ def _delimiters(body: bytes, dashed: bytes) -> Iterator[tuple[int, int, bool]]:
         found, width = body.find(search, after), len(search)
 
 
-def _headers(blocks: list[bytes]) -> list[dict[str, str]]:
-    """The header blocks, each as a dictionary with lower-case names, by toolbelt's decoder."""
-    if not blocks:  # what browsers make of an empty form; toolbelt takes it for a broken one
-        return []
-    # A boundary of our own that no stranger can have guessed, so every block stays one part.
-    boundary = secrets.token_hex(16)
-    dashed = f"--{boundary}".encode()
-    framed = b"".join(dashed + b"\r\n" + block + b"\r\n\r\n\r\n" for block in blocks) + dashed + b"--"
+def _headers(block: bytes) -> dict[str, str]:
+    """A header block as a dictionary with lower-case names."""
+    # Text fields have the same blocks in every form. A block with a filename is a caller's own, and is not kept.
+    return _parsed(block) if b"filename" in block.lower() else _known(block)
+
+
+def _parsed(block: bytes) -> dict[str, str]:
+    """By toolbelt. Raises InvalidRequest."""
     try:
-        parts = MultipartDecoder(framed, f"multipart/form-data; boundary={boundary}").parts
-        return [
-            {name.decode().lower(): value.decode() for name, value in part.headers.items()} for part in parts
-        ]
+        headers = BodyPart(block + b"\r\n\r\n", "utf-8").headers
+        return {name.decode().lower(): value.decode() for name, value in headers.items()}
     except (ImproperBodyPartContentException, UnicodeDecodeError):
         raise InvalidRequest("A part of the multipart body has malformed headers.") from None
+
+
+_known = lru_cache(maxsize=64)(_parsed)
 
 
 def _part(headers: dict[str, str], content: memoryview) -> Part:

@@ -77,6 +77,7 @@ def own_hosts(public_url: str = "", domain_name: str = "", api_id: str = "") -> 
     return frozenset(found)
 
 
+@lru_cache(maxsize=4096)
 def is_own(base: BaseUrl, own: frozenset[str]) -> bool:
     """Whether a base URL leads to the gateway itself; `own` is what `own_hosts` returned."""
     names = {base.address or base.host, "localhost" if _is_this_machine(base) else base.host}

@@ -34,7 +34,7 @@ def order(
             verbose and not (deployment.has_timestamps and cooldown.has_timings(deployment, now)),
         )
 
-    return _in_turns(deployments, tier)
+    return _in_turns(deployments, tier) if len(deployments) > 1 else list(deployments)
 
 
 def draw(candidates: Sequence[Deployment], limit: int, user_id: str) -> list[Deployment]:
