@@ -16,8 +16,8 @@ def bearer_key(header: str) -> str | None:
 def policy(method_arn: str, caller: Caller | None) -> dict[str, Any]:
     """Build the authorizer's answer: allow the whole stage for a caller, deny it for None.
 
-    API Gateway caches the policy for all routes, so it must cover them all. A denial is also a policy, which
-    API Gateway answers with 401: an exception would count as a Lambda error and not be cached.
+    API Gateway caches the policy for all routes, so it covers them all. A denial is also a policy, which API Gateway
+    answers with 401: an exception would count as a Lambda error and not be cached.
     """
     # arn:aws:execute-api:region:account:api/stage/METHOD/path
     stage = "/".join(method_arn.split("/")[:2])

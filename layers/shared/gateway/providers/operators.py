@@ -1,4 +1,4 @@
-"""Operator and agent actions: register, upload a manifest, send heartbeats, list, change, delete (contract section 5)."""
+"""Actions of operators and agents: register, upload, send heartbeats, list, change, delete (contract section 5)."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Remember, per warm process, which deployments are in cooldown, which return no timings, and how fast each is."""
+"""Remember, per warm process, the deployments' cooldowns, missing timings and speed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ UNTIMED_SECONDS = 600.0
 MAX_UNTIMED = 3
 # Before its first success, a deployment is expected to take half as long as the audio.
 DEFAULT_PACE = 0.5
-# An attempt may last twice the expected time. Without this limit, a deployment with slow answers could use all the
-# time of a later request, and if it hung, the next deployment would get none.
+# An attempt may last twice the expected time. Without this limit, a slow deployment that then hangs would use up a
+# whole request and leave no time for the next deployment.
 MAX_PACE = 1.0
 # Shorter clips count as this long, because most of their time is overhead.
 _SHORT_SECONDS = 5.0
@@ -55,12 +55,11 @@ class Cooldown:
         return until if now < until else None
 
     def failed(self, deployment: Deployment, now: float, suspect: str | None = None) -> None:
-        """Count a failure. Three within a minute start a cooldown of 15 s. The next request after it is a probe: if it
-        fails, the next cooldown is twice as long, up to 120 s.
+        """Count a failure. The third within a minute starts a cooldown of 15 s. One request then probes: if it fails,
+        the next cooldown is twice as long, up to 120 s.
 
-        `suspect` is the caller if the request itself may be at fault. Such failures start a cooldown for that caller,
-        and for everybody only when three callers have them. Otherwise one caller with broken audio could put
-        everybody's deployments into cooldown.
+        `suspect` is the caller if the request may be at fault. Such failures start a cooldown for that caller, and
+        for everybody only after three callers have them: broken audio of one caller must not affect the others.
         """
         for scope in _scopes(deployment):
             self._count(scope, None, now, suspect)
@@ -84,8 +83,8 @@ class Cooldown:
         return self._paces.get(deployment.key, DEFAULT_PACE) * (audio_seconds or 0.0)
 
     def missed_timings(self, deployment: Deployment, now: float) -> None:
-        """Ignore the deployment's declaration of timings for ten minutes, because it returned none. After three such
-        deployments of one owner, ignore all of the owner's declarations for the model."""
+        """Ignore the deployment's declaration of timings for ten minutes, because it returned none. After three
+        such deployments, ignore all declarations of their owner for the model."""
         for name in deployment.names:
             untimed = self._untimed.get((deployment.owner, name), {})
             untimed = {key: until for key, until in untimed.items() if now < until}
