@@ -1,4 +1,4 @@
-"""Choose the adapters and give handlers their ports; no other module chooses adapters.
+"""Choose the adapters, only here, and give handlers their ports.
 
 Imports are inside the functions, so that a Lambda function loads only the adapters it uses.
 """
@@ -77,7 +77,7 @@ def upload_store() -> "UploadStore":
 
 @cache
 def catalog_settings() -> "CatalogSettings":
-    """When a deployment counts as online and may be dialled. The gateway's own hosts may not."""
+    """When a deployment counts as online and may be dialled (never the gateway's own hosts)."""
     from gateway import settings
     from gateway.providers.addresses import own_hosts
 

@@ -1,8 +1,7 @@
-"""`multipart/form-data` as strangers send it: strict about frames, without copying the audio.
+"""Read untrusted `multipart/form-data` with strict framing and without copying the audio.
 
-Which bytes belong to which part is decided here (RFC 2046 section 5.1): toolbelt's decoder takes audio that
-contains something like a delimiter for one, accepts a missing closing delimiter, and copies the body three
-times. What a part's header block says is toolbelt's to parse.
+This module finds the parts (RFC 2046 section 5.1), because toolbelt's decoder mistakes similar bytes in audio for a
+delimiter, accepts a missing closing delimiter, and copies the body three times. toolbelt parses header blocks.
 """
 
 import re
@@ -18,12 +17,12 @@ from gateway.errors import InvalidRequest
 MAX_PARTS = 128
 MAX_BLOCK_BYTES = 4096
 MAX_HEADER_BYTES = 16_384
-# RFC 2046 section 5.1.1: 1 to 70 characters of this set, the last no space.
+# RFC 2046 section 5.1.1: 1 to 70 characters of this set, the last not a space.
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 _AFTER_DELIMITER = re.compile(rb"[ \t]*\r\n")
-# `; name=token` or `; name="quoted"` (RFC 9110 section 5.6.6). The possessive repeats never backtrack, so that a
-# header costs linear time. What follows a value up to the next semicolon is ignored: browsers of old put quotes
-# into filenames as they were.
+# `; name=token` or `; name="quoted"` (RFC 9110 section 5.6.6). Possessive repeats never backtrack, so a header takes
+# linear time. Text between a value and the next semicolon is ignored, because old browsers put unescaped quotes into
+# filenames.
 _PARAMETER = re.compile(
     r';\s*+(?P<name>[^\s;="]++)\s*+=\s*+(?:"(?P<quoted>(?:[^"\\]|\\.)*+)"?|(?P<token>[^;"]*+))[^;]*+',
     re.DOTALL,
@@ -34,14 +33,14 @@ _EXTENDED = re.compile(r"(utf-8|iso-8859-1|us-ascii)'[^']*'(.*)", re.IGNORECASE 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part: its name, the media type it is labelled with (lower case, no parameters), and its bytes."""
+    """A part: its name, its labelled media type (lower case, no parameters), and its bytes."""
 
     name: str
     media_type: str | None
     content: memoryview
 
     def text(self) -> str:
-        """The content as UTF-8. Raises InvalidRequest, naming the field, when it is not."""
+        """Decode the content as UTF-8. Raises InvalidRequest, which names the field."""
         try:
             return str(self.content, "utf-8")
         except UnicodeDecodeError:
@@ -51,12 +50,12 @@ class Part:
 
 
 def is_multipart(content_type: str) -> bool:
-    """Whether a Content-Type header announces a form at all."""
+    """Whether a Content-Type header announces a multipart form."""
     return content_type.split(";", 1)[0].strip().lower() == "multipart/form-data"
 
 
 def read(content_type: str, body: bytes) -> list[Part]:
-    """The parts of a form, in order, as views into `body`. Raises InvalidRequest when the form is broken."""
+    """Read a form's parts, in order, as views into `body`. Raises InvalidRequest when the form is malformed."""
     frames = list(_frames(body, _boundary_of(content_type)))
     return [
         _part(headers, content)
@@ -74,9 +73,9 @@ def _boundary_of(content_type: str) -> bytes:
 
 
 def _parameter(header: str, name: str) -> str | None:
-    """The first value of a header's parameter, None when it has none; linear in the header's length.
+    """The first value of a header's parameter, or None, in time linear in the header's length.
 
-    The extended form `name*=UTF-8''...` (RFC 8187) wins over the plain one; one that cannot be decoded is empty.
+    The extended form `name*=UTF-8''...` (RFC 8187) overrides the plain one. It is empty if it cannot be decoded.
     """
     plain: str | None = None
     for match in _PARAMETER.finditer(header):
@@ -94,7 +93,7 @@ def _parameter(header: str, name: str) -> str | None:
 
 
 def _frames(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Header block and content of every part, up to the closing delimiter."""
+    """Yield each part's header block and content, up to the closing delimiter."""
     view = memoryview(body)
     start, count, header_bytes = None, 0, 0
     for at, after, closes in _delimiters(body, b"--" + boundary):
@@ -124,10 +123,10 @@ def _frames(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def _delimiters(body: bytes, dashed: bytes) -> Iterator[tuple[int, int, bool]]:
-    """Every delimiter: where its line break begins, where the next part begins, and whether it closes the form.
+    """Yield each delimiter: the start of its line break, the start of the next part, and whether it closes the form.
 
-    A delimiter stands at the very beginning or after a line break, and only white space may follow it on its
-    line: the same bytes anywhere else are content.
+    A delimiter is at the start of the body or after a line break, and only white space may follow it on its line.
+    The same bytes elsewhere are content.
     """
     search = b"\r\n" + dashed
     if body.startswith(dashed):
@@ -140,15 +139,15 @@ def _delimiters(body: bytes, dashed: bytes) -> Iterator[tuple[int, int, bool]]:
             yield found, after + 2, True
         elif line_end := _AFTER_DELIMITER.match(body, after):
             yield found, line_end.end(), False
-        # The line break that ends a delimiter's line may begin the next one (an empty part without headers).
+        # The line break after a delimiter may start the next delimiter (an empty part without headers).
         found, width = body.find(search, after), len(search)
 
 
 def _headers(blocks: list[bytes]) -> list[dict[str, str]]:
-    """The header blocks, each as a dictionary with lower-case names, by toolbelt's decoder."""
-    if not blocks:  # what browsers make of an empty form; toolbelt takes it for a broken one
+    """Parse the header blocks with toolbelt's decoder into dictionaries with lower-case names."""
+    if not blocks:  # browsers send this for an empty form; toolbelt refuses it
         return []
-    # A boundary of our own that no stranger can have guessed, so every block stays one part.
+    # Use a boundary that the sender cannot guess, so that every block stays one part.
     boundary = secrets.token_hex(16)
     dashed = f"--{boundary}".encode()
     framed = b"".join(dashed + b"\r\n" + block + b"\r\n\r\n\r\n" for block in blocks) + dashed + b"--"

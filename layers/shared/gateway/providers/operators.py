@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _TRIES = 5
 # They are stored twice, in items of at most 400 KB.
 _MAX_PATCHED_USERS = 2000
-# More than a manifest's max services, because a PATCHed policy stays while its service is missing from the manifest.
+# More than a manifest's services: a PATCHed policy stays while its service is missing from the manifest.
 _MAX_PATCHED_SERVICES = 200
 # Lambda returns at most 6,291,556 bytes of JSON, and escapes every quote and backslash of the body.
 _MAX_LISTING_BYTES = 5_500_000
@@ -235,8 +235,7 @@ class Operator:
         raise Conflict("Other requests are changing the provider. Send this request again.")
 
     def _note_invalid(self, body: Any, problems: list[str]) -> None:
-        """Mark the provider alive even if its upload is invalid, and store the problems for the operator. Creates an
-        unknown provider."""
+        """Mark the provider alive, or create it, although its upload is invalid, and store the problems."""
         parsed = body.get("parsed") if isinstance(body, dict) else None
         agent = parsed.get("agent") if isinstance(parsed, dict) else None
         name = agent.get("name") if isinstance(agent, dict) else None

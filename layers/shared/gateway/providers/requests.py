@@ -1,6 +1,6 @@
 """The JSON bodies that operators and their agents send, as typed values.
 
-A field's description says what it accepts, and becomes the error message for any other value.
+A field's description says what it accepts, and becomes the message for any other value.
 """
 
 from typing import Annotated, Any, Literal, TypeVar
@@ -92,7 +92,7 @@ Body = TypeVar("Body", bound=_Body)
 
 
 def read(kind: type[Body], body: Any) -> Body:
-    """Read the body as `kind`. Raises InvalidRequest, whose `param` names the first wrong field; repeats no value."""
+    """Read the body as `kind`. Raises InvalidRequest, whose `param` names the first wrong field. Repeats no value."""
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
     try:

@@ -158,7 +158,7 @@ class UploadStore(Protocol):
         ...
 
     def open(self, upload: "Upload", most: int, now: float) -> int | None:
-        """Store a new upload. When `most` are already open, store nothing and return when the first of them expires."""
+        """Store a new upload. When `most` are already open, store nothing and return when the first expires."""
         ...
 
     def write_part(self, upload: "Upload", part_id: str, content: memoryview) -> None:

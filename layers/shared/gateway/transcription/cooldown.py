@@ -49,7 +49,7 @@ class Cooldown:
         self._untimed: dict[Key, dict[Key, float]] = {}
 
     def cooling_until(self, deployment: Deployment, now: float, caller: str | None = None) -> float | None:
-        """When the cooldown of the deployment, or of its provider for this model, ends; None without a cooldown."""
+        """When the cooldown of the deployment, or of its provider for this model, ends; None if not in cooldown."""
         states = (self._states.get((scope, whom)) for scope in _scopes(deployment) for whom in {None, caller})
         until = max((state.cooling_until for state in states if state), default=0.0)
         return until if now < until else None
@@ -59,7 +59,7 @@ class Cooldown:
         the next cooldown is twice as long, up to 120 s.
 
         `suspect` is the caller if the request may be at fault. Such failures start a cooldown for that caller, and
-        for everybody only after three callers have them: broken audio of one caller must not affect the others.
+        for everybody only after three callers have them: one caller's broken audio must not affect the others.
         """
         for scope in _scopes(deployment):
             self._count(scope, None, now, suspect)
