@@ -118,7 +118,7 @@ def open_upload(caller: "Caller") -> "OpenUpload":
 
 @cache
 def transcription() -> "Dependencies":
-    """The ports and settings of a transcription; one per process."""
+    """A transcription's ports and settings; one per process."""
     from gateway.settings import transcribe_settings
     from gateway.transcription.service import Dependencies
     from gateway.upstream.client import ProviderClient

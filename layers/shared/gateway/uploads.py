@@ -27,7 +27,7 @@ _MEDIA_TYPE = re.compile(r"([A-Za-z0-9!#$&^_.+-]{1,63}/[A-Za-z0-9!#$&^_.+-]{1,63
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 _UPLOAD_ID = re.compile(r"upload_([0-9a-f]{32})")
 _FILE_ID = re.compile(r"file-([0-9a-f]{32})")
-# Stops the SDKs from sending the same call twice more, in vain.
+# Stops the SDKs from repeating a call that cannot succeed.
 _NO_RETRY = {"x-should-retry": "false"}
 
 

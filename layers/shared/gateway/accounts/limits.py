@@ -1,4 +1,4 @@
-"""A user's limits: requests a minute by GCRA, requests in flight by leases, audio seconds a day by reservation."""
+"""A user's limits: requests per minute (GCRA), requests in flight (leases), audio seconds per day (reservations)."""
 
 import math
 from collections.abc import Callable
@@ -178,7 +178,7 @@ def reserve_seconds(
             f"This audio is longer than what is left of this user's {quota} seconds per day. "
             "The quota is reset at midnight UTC.",
             code="quota_exceeded",
-            # Without this header the SDKs upload the audio twice more, in vain.
+            # Without this header the SDKs upload the audio twice more, which cannot succeed.
             headers={"retry-after": str(wait), "x-should-retry": "false"},
         )
     return Reservation(day, wanted)

@@ -20,7 +20,7 @@ class KeyStore(Protocol):
     """API keys by their hash, and users' preferences and limits."""
 
     def identify(self, key: str, now: float) -> "Caller | None":
-        """The caller that the key identifies; None when it is unknown, revoked or expired."""
+        """The caller of the key; None when it is unknown, revoked or expired."""
         ...
 
     def knows(self, key: str) -> bool:
@@ -46,7 +46,7 @@ class KeyStore(Protocol):
         ...
 
     def revoke(self, key_id: str) -> "KeyRecord | None":
-        """Revoke a key by its public name; None when there is no such key."""
+        """Revoke a key by public name; None when there is no such key."""
         ...
 
 

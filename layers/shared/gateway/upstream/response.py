@@ -118,7 +118,7 @@ class _Reader:
         return data
 
     def to_the_end(self, limit: int) -> bytes:
-        """Read until the peer closes, at most `limit` bytes."""
+        """Read to the end of the stream, at most `limit` bytes."""
         while len(self._buffer) <= limit and self._receive(may_end=True):
             pass
         _check_size(len(self._buffer), limit)
@@ -138,7 +138,7 @@ class _Reader:
 
 
 def _read_body(reader: _Reader, head: _Head, limit: int) -> tuple[bytes, bool]:
-    """Read the raw body, and whether its end was marked other than by closing the connection."""
+    """Read the raw body, and whether its end was marked without closing."""
     if head.status in {204, 304}:
         return b"", True
     coding = head.headers.get("transfer-encoding", "identity").lower()
@@ -188,7 +188,7 @@ def _decoded(body: bytes, encoding: str, limit: int) -> bytes:
         if encoding in {"gzip", "x-gzip"}:
             return _inflated(body, 16 + zlib.MAX_WBITS, limit)
         if encoding == "deflate":
-            # RFC 9110 defines deflate as zlib's format, but some servers send raw deflate.
+            # RFC 9110 means zlib's format, but some servers send raw deflate.
             zlib_format = body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0
             return _inflated(body, zlib.MAX_WBITS if zlib_format else -zlib.MAX_WBITS, limit)
     except zlib.error:

@@ -202,7 +202,7 @@ def query(
     between: tuple[str, str] | None = None,
     consistent: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """Read a partition's items page by page, if their sort key starts with `prefix` and is `between` two values."""
+    """Read a partition's items page by page, or only those whose sort key has `prefix` or is `between` two values."""
     condition, values = "pk = :pk", {":pk": {"S": pk}}
     if prefix:
         condition += " AND begins_with(sk, :sk)"
