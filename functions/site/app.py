@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler import Response
 
 from gateway import site
 from gateway.http import Event, Route, header_of, json_response, lambda_handler, path_parameter
-from gateway.settings import site_settings
+from gateway.settings import request_settings
 from gateway.site import Asset
 
 HERE = Path(__file__).parent
@@ -31,7 +31,7 @@ def playground(event: Event, _context: Any) -> "Response[str]":
 def playground_asset(event: Event, _context: Any) -> "Response[str]":
     name = path_parameter(event, "asset")
     if name == "config.json":
-        config = {"single_request_bytes": site_settings().single_request_bytes}
+        config = {"single_request_bytes": request_settings().single_request_bytes}
         return serve(site.text_asset(json.dumps(config), "application/json"), event)
     return serve(site.asset(HERE / "playground", name), event)
 

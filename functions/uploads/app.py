@@ -19,7 +19,7 @@ from gateway.http import (
 )
 from gateway.lifecycle import prepare
 from gateway.multipart import Part
-from gateway.settings import upload_settings
+from gateway.settings import request_settings
 from gateway.uploads import Uploads
 
 
@@ -59,4 +59,4 @@ ROUTES = (
 )
 handler = lambda_handler(ROUTES)
 
-prepare(compose.prepare_store, upload_settings, renew=[compose.renew_store])
+prepare(compose.prepare_store, request_settings, renew=[compose.renew_store])

@@ -25,7 +25,7 @@ CACHED = (
     usage.usage_store,
     settings.catalog_settings,
     settings.transcribe_settings,
-    settings.upload_settings,
+    settings.request_settings,
     compose.catalog_settings,
     compose.transcription,
     settings.usage_settings,

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.settings import CatalogSettings, SiteSettings, TranscribeSettings
+from gateway.settings import CatalogSettings, RequestSettings, TranscribeSettings
 
 
 def test_an_empty_environment_gives_the_contracts_defaults() -> None:
@@ -12,7 +12,7 @@ def test_an_empty_environment_gives_the_contracts_defaults() -> None:
         14_400,
     )
     assert (settings.require_measured_audio, settings.provider_ca_bundle) == (False, None)
-    assert SiteSettings.read({}).single_request_bytes == 4_400_000
+    assert RequestSettings.read({}).single_request_bytes == 4_400_000
 
 
 def test_a_variable_that_is_declared_but_empty_is_its_default() -> None:

@@ -1,1 +1,1 @@
-"""The gateway: pure rules, one store, one outbound client, and the edge that renders them."""
+"""The gateway: pure rules, a store, an outbound client, and the edge."""

@@ -1,6 +1,6 @@
-"""The only module that chooses adapters: it hands handlers their ports and what they are made of.
+"""Choose the adapters, only here, and give handlers their ports.
 
-Imports stand inside the functions, so that a Lambda function loads no adapter that it does not use.
+Imports are inside the functions, so that a Lambda function loads only the adapters it uses.
 """
 
 import time
@@ -77,7 +77,7 @@ def upload_store() -> "UploadStore":
 
 @cache
 def catalog_settings() -> "CatalogSettings":
-    """When a deployment counts as online and dialable; the gateway's own hosts are not."""
+    """When a deployment counts as online and may be dialled (never the gateway's own hosts)."""
     from gateway import settings
     from gateway.providers.addresses import own_hosts
 
@@ -86,7 +86,7 @@ def catalog_settings() -> "CatalogSettings":
 
 
 def operator(caller: "Caller", settings: "CatalogSettings") -> "Operator":
-    """An operator's view of the gateway, now."""
+    """The operator's view of the gateway at this moment."""
     from gateway.accounts.limits import charge_change
     from gateway.providers.operators import Operator
 
@@ -102,15 +102,15 @@ def operator(caller: "Caller", settings: "CatalogSettings") -> "Operator":
 
 
 def uploads(caller: "Caller") -> "Uploads":
-    """One user's uploads, now."""
-    from gateway.settings import upload_settings
+    """The user's uploads at this moment."""
+    from gateway.settings import request_settings
     from gateway.uploads import Uploads
 
-    return Uploads(caller.user_id, upload_store(), time.time(), upload_settings().part_bytes)
+    return Uploads(caller.user_id, upload_store(), time.time(), request_settings().single_request_bytes)
 
 
 def open_upload(caller: "Caller") -> "OpenUpload":
-    """What reads a user's completed uploads."""
+    """A function that reads a user's completed uploads."""
     from gateway.uploads import Uploads
 
     return Uploads(caller.user_id, upload_store(), time.time()).open_file
@@ -118,7 +118,7 @@ def open_upload(caller: "Caller") -> "OpenUpload":
 
 @cache
 def transcription() -> "Dependencies":
-    """What a transcription works with; one per process."""
+    """A transcription's ports and settings; one per process."""
     from gateway.settings import transcribe_settings
     from gateway.transcription.service import Dependencies
     from gateway.upstream.client import ProviderClient
@@ -141,14 +141,14 @@ def transcription() -> "Dependencies":
 
 
 def prepare_store() -> object:
-    """Make the client that almost every request needs."""
+    """Create the client that almost every request needs."""
     from gateway.store.dynamodb import aws
 
     return aws.dynamodb()
 
 
 def renew_store() -> None:
-    """Close connections, which a restored snapshot must not share with its siblings."""
+    """Close connections, which copies restored from one snapshot must not share."""
     from gateway.store.dynamodb import aws
 
     aws.close_connections()

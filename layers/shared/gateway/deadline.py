@@ -1,4 +1,4 @@
-"""The moment by which a request must be answered: every wait made for the request asks how much time is left."""
+"""The deadline of the current request, which limits every wait."""
 
 import math
 import time
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-# Left of a function's time to render the answer, and in transcribe to keep the usage record (contract section 3).
+# Time reserved to render the answer, and in transcribe to store the usage record (contract section 3).
 MARGIN_SECONDS = 1.5
 # Seconds on the monotonic clock. Without a request (a command, a batch) there is no deadline.
 _moment: ContextVar[float] = ContextVar("deadline", default=math.inf)
@@ -19,7 +19,7 @@ def left() -> float:
 
 @contextmanager
 def until(moment: float) -> Iterator[None]:
-    """Make `moment`, in seconds on the monotonic clock, the deadline of what runs inside."""
+    """Set the deadline of the block to `moment`, in seconds on the monotonic clock."""
     token = _moment.set(moment)
     try:
         yield
@@ -29,13 +29,13 @@ def until(moment: float) -> Iterator[None]:
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Give what runs inside `seconds` at most, and never more than is left."""
+    """Limit the block to `seconds`, or to the time left if that is less."""
     with until(min(_moment.get(), time.monotonic() + seconds)):
         yield
 
 
 @contextmanager
 def extended(seconds: float) -> Iterator[None]:
-    """Give what runs inside `seconds` beyond the deadline: for what must be done before an answer, late or not."""
+    """Extend the block's deadline by `seconds`, for work that must precede the answer even if it is late."""
     with until(_moment.get() + seconds):
         yield

@@ -1,14 +1,14 @@
-"""Every error a caller can see, with the type, status and code that the contract gives it."""
+"""All errors that callers see, with the contract's type, status and code."""
 
 from collections.abc import Mapping
 from typing import Any, Self
 
 
 class GatewayError(Exception):
-    """An error that is answered as `{"error": {"message", "type", "param", "code"}}`.
+    """An error, answered as `{"error": {"message", "type", "param", "code"}}`.
 
-    The message is read by strangers: it says what was wrong and what is accepted, and never holds a key,
-    an address, a filename, a prompt or a transcript.
+    The message is public: it says what was wrong and what is accepted, and never contains a key, an address,
+    a filename, a prompt or a transcript.
     """
 
     type = "api_error"
@@ -31,18 +31,18 @@ class GatewayError(Exception):
         self.headers = headers or {}
 
     def with_headers(self, headers: Mapping[str, str]) -> Self:
-        """The same error, answered with these headers too."""
+        """Return a copy of the error with these headers added."""
         answered = type(self).__new__(type(self), *self.args)
         answered.__dict__ |= self.__dict__ | {"headers": {**self.headers, **headers}}
         return answered
 
     def envelope(self) -> dict[str, Any]:
-        """The JSON body, all four keys always present."""
+        """The JSON body, always with all four keys."""
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
 
 class InvalidRequest(GatewayError):
-    """A malformed body or a bad field value; `param` names the field."""
+    """A malformed body or an invalid field value; `param` names the field."""
 
     type = "invalid_request_error"
     status = 400
@@ -64,32 +64,17 @@ class MissingFile(GatewayError):
 
 
 class FileTooLarge(GatewayError):
-    """The audio is over the limit, or over what this route can carry."""
+    """The audio exceeds the limit, or what this route can carry."""
 
     type = "file_too_large"
     status = 413
 
 
 class UnsupportedMediaType(GatewayError):
-    """The file is not audio that the gateway accepts."""
+    """The file is not accepted as audio."""
 
     type = "unsupported_media_type"
     status = 415
-
-
-class AuthenticationFailed(GatewayError):
-    """No key, or one that is malformed, unknown, revoked or expired."""
-
-    type = "authentication_error"
-    status = 401
-    code = "invalid_api_key"
-
-
-class PermissionDenied(GatewayError):
-    """A known key that may not do this."""
-
-    type = "permission_error"
-    status = 403
 
 
 class NotFound(GatewayError):
@@ -100,21 +85,21 @@ class NotFound(GatewayError):
 
 
 class NoProvider(GatewayError):
-    """No online deployment of the model that this caller may use."""
+    """The caller can use no online deployment of the model."""
 
     type = "no_provider"
     status = 404
 
 
 class Conflict(GatewayError):
-    """A state that forbids the call."""
+    """The current state does not permit the call."""
 
     type = "conflict"
     status = 409
 
 
 class RateLimited(GatewayError):
-    """Over the user's request rate (`rate_limit_exceeded`) or audio seconds (`quota_exceeded`)."""
+    """The user's request rate (`rate_limit_exceeded`) or quota (`quota_exceeded`) is exceeded."""
 
     type = "rate_limit_error"
     status = 429
@@ -129,7 +114,7 @@ class UpstreamError(GatewayError):
 
 
 class LoopDetected(UpstreamError):
-    """The request came back to the deployment that sent it."""
+    """The request came back to the gateway that sent it."""
 
     status = 508
     code = "loop_detected"
@@ -143,7 +128,7 @@ class LoopDetected(UpstreamError):
 
 
 class InternalError(GatewayError):
-    """A defect of ours; the details are in the log, under the request id."""
+    """A defect of the gateway. The log has the details under the request id."""
 
     def __init__(self, headers: dict[str, str] | None = None) -> None:
         super().__init__(

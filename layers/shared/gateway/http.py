@@ -1,4 +1,4 @@
-"""The edge: API Gateway events in, responses in the contract's shapes out."""
+"""The edge: parse API Gateway events and render responses in the contract's format."""
 
 import binascii
 import json
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Event = dict[str, Any]
 
 VIA = "x-stt-gateway-via"
-# Where the handler keeps the request's id: beside what API Gateway sends, and overwritten whatever a test event says.
+# The event key of the request's id. The handler always overwrites it, even if a test event sets it.
 _REQUEST_ID = "sttGatewayRequestId"
 
 EXPOSED = (
@@ -42,7 +42,7 @@ NO_ROUTE = "No such route: this path and method are not part of the API. GET /op
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route of the API: its method, its path as API Gateway writes it, and the function that answers it."""
+    """A route: its method, its path in API Gateway's form, and its function."""
 
     method: str
     path: str
@@ -50,11 +50,11 @@ class Route:
 
 
 def lambda_handler(routes: Sequence[Route]) -> Callable[[Event, Any], dict[str, Any]]:
-    """A Lambda handler for the routes. It answers every error in the envelope, adds the headers that every answer has,
-    and ends before the function's own deadline."""
+    """Build the Lambda handler of the routes. It renders every error in the envelope, adds the common headers, and
+    ends before the function's deadline."""
     app = APIGatewayRestResolver()
     app.exception_handler(GatewayError)(_error_response)
-    # Powertools' own 404 and 405; without this the handler below would make them a 500.
+    # Powertools' own 404 and 405, which the handler below would turn into a 500.
     app.exception_handler(ServiceError)(lambda _: _error_response(NotFound(NO_ROUTE)))
     app.exception_handler(Exception)(_defect_response)
     for route in routes:
@@ -75,7 +75,7 @@ def lambda_handler(routes: Sequence[Route]) -> Callable[[Event, Any], dict[str, 
 
 
 def _answering(route: Route, app: APIGatewayRestResolver) -> "Callable[[], Response[str]]":
-    # The resolver keeps the event to itself; this is the one place that asks for it.
+    # The resolver keeps the event in `app`; only this function reads it there.
     return lambda: route.answer(app.current_event.raw_event, app.lambda_context)
 
 
@@ -91,7 +91,7 @@ def _defect_response(error: Exception) -> "Response[str]":
 
 
 def _log_defect(error: BaseException) -> None:
-    # Where it broke, not what it said: an exception's text may hold what a caller sent.
+    # Log the place, not the message: an exception's text may contain what a caller sent.
     frames = traceback.extract_tb(error.__traceback__)
     where = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
     logger.error("unhandled", extra={"kind": type(error).__name__, "where": where})
@@ -100,48 +100,48 @@ def _log_defect(error: BaseException) -> None:
 def json_response(
     body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> "Response[str]":
-    """A JSON answer; `body` is text that is JSON already, or what becomes JSON."""
+    """Build a JSON response. `body` is JSON text, or a value to serialise."""
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     return Response(status, content_type="application/json", body=text, headers=dict(headers or {}))
 
 
 def new_request_id() -> str:
-    """A UUIDv7 (RFC 9562, section 5.7), which sorts by time. Never API Gateway's id or a header's: a client can
-    choose both, and so give two requests one id."""
+    """Make a UUIDv7 (RFC 9562, section 5.7), which sorts by time. API Gateway's id and the header's do not serve:
+    a client can choose both, and so give two requests one id."""
     time_and_version = (time.time_ns() // 1_000_000) << 16 | 0x7 << 12 | secrets.randbits(12)
     return str(uuid.UUID(int=time_and_version << 64 | 0b10 << 62 | secrets.randbits(62)))
 
 
 def request_id_of(event: Event) -> str:
-    """The gateway's own id of the request, which the answer and the usage record carry."""
+    """The gateway's own id of the request, used in the answer and the usage record."""
     return str(event[_REQUEST_ID])
 
 
 def api_gateway_id_of(event: Event) -> str | None:
-    """API Gateway's id of the request, the one in its own errors and logs. A client can choose it: note it, do not
-    key by it."""
+    """API Gateway's id of the request, as in its errors and logs. A client can choose it: record it, but never use it
+    as a key."""
     return _noted(event["requestContext"].get("requestId"))
 
 
 def client_id_of(event: Event) -> str | None:
-    """The `x-request-id` that the caller sent, to be noted."""
+    """The `x-request-id` that the caller sent, for the record."""
     return _noted(header_of(event, "x-request-id"))
 
 
 def _noted(text: Any) -> str | None:
-    """Up to 128 printable ASCII characters of what a client sent as an id; None when there are none."""
+    """The printable ASCII in the first 128 characters of a client's id; None when there is none."""
     kept = "".join(each for each in str(text or "")[:128] if "!" <= each <= "~")
     return kept or None
 
 
 def own_hosts(event: Event) -> frozenset[str]:
-    """Where the gateway was reached: API Gateway's own host name, and the one that this request used."""
+    """The hosts of this gateway: API Gateway's host name, and the one that this request used."""
     context = event["requestContext"]
     return addresses.own_hosts("", context.get("domainName") or "", context.get("apiId") or "")
 
 
 def via_of(event: Event) -> tuple[str, str]:
-    """The gateways that the request came through: our own header, and every form of `Via`, as one text each.
+    """The gateways that the request passed through: our own header, and all forms of `Via`, each joined into one text.
 
     API Gateway renames the standard header.
     """
@@ -156,31 +156,30 @@ def via_of(event: Event) -> tuple[str, str]:
 
 
 def caller_of(event: Event) -> Caller:
-    """Whom the authorizer found behind the key."""
+    """The caller that the authorizer identified."""
     return Caller.from_context(event["requestContext"].get("authorizer") or {})
 
 
 def path_parameter(event: Event, name: str) -> str:
     """A path parameter, percent-decoded once.
 
-    The path is as it was sent. Reports disagree whether the parameters taken from it are decoded already
-    (serverless issue 5037 has seen `%40`, serverless-offline 638 the opposite): one that still stands in the
-    path is not.
+    `path` is as sent. Reports disagree on whether `pathParameters` are already decoded (serverless issue 5037 saw
+    `%40`, serverless-offline 638 the opposite): a value that occurs in the path is not decoded yet.
     """
     value = ((event.get("pathParameters") or {}).get(name) or "").strip("/")
     return unquote(value) if f"/{value}/" in f"{event['path']}/" else value
 
 
 def header_of(event: Event, name: str) -> str:
-    """A request header by its lower-case name; empty when it was not sent."""
+    """A request header by its lower-case name; empty when absent."""
     headers = event.get("headers") or {}
     return next((value for key, value in headers.items() if key.lower() == name), None) or ""
 
 
 def take_body(event: Event) -> bytes:
-    """The body's bytes, taken out of the event so that the encoded copy can be freed before it is decoded.
+    """Take the body's bytes out of the event, so that the encoded copy can be freed.
 
-    Raises InvalidRequest when it is not the base64 it is said to be.
+    Raises InvalidRequest when the body is not valid base64 although the event says so.
     """
     body = event.pop("body", None) or ""
     if not event.get("isBase64Encoded"):
@@ -192,8 +191,8 @@ def take_body(event: Event) -> bytes:
 
 
 def read_form(event: Event) -> "Sequence[Part]":
-    """The multipart form. Raises MissingFile when there is none at all, InvalidRequest when it is broken."""
-    # It brings in requests, a third of a cold start, and most functions take no form.
+    """Read the multipart form. Raises MissingFile when there is no form, InvalidRequest when it is malformed."""
+    # `multipart` imports requests, a third of a cold start, and most functions read no form.
     from gateway import multipart
 
     content_type = header_of(event, "content-type")
@@ -204,7 +203,7 @@ def read_form(event: Event) -> "Sequence[Part]":
 
 
 def read_json(event: Event) -> Any:
-    """A JSON body. Raises InvalidRequest when it is none."""
+    """Read a JSON body. Raises InvalidRequest when it is not JSON."""
     try:
         return json.loads(take_body(event))
     except (ValueError, RecursionError):

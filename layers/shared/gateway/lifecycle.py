@@ -1,4 +1,4 @@
-"""The life of an execution environment on Lambda: what is made before its first request, what a restore renews."""
+"""The life of a Lambda execution environment: what it prepares before requests, and renews after a restore."""
 
 import os
 import random
@@ -8,11 +8,11 @@ Action = Callable[[], object]
 
 
 def prepare(*make: Action, renew: Iterable[Action] = ()) -> None:
-    """Call `make` while Lambda initialises the function, which has a whole CPU then whatever its memory; anywhere
-    else what they make is made at its first use.
+    """Call `make` while Lambda initialises the function, when it has a full CPU at any memory size. Elsewhere do
+    nothing: each object is then created at its first use.
 
-    With SnapStart one initialised process is restored many times: each copy calls `renew`, and draws other random
-    numbers than its siblings (`secrets` and TLS take theirs from the system, which sees to it itself).
+    SnapStart restores one initialised process many times. Each copy calls `renew` and reseeds `random`, so that copies
+    draw different numbers. (`secrets` and TLS use the system's, which are different already.)
     """
     kind = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE")
     if kind is None:
@@ -20,7 +20,7 @@ def prepare(*make: Action, renew: Iterable[Action] = ()) -> None:
     for action in make:
         action()
     if kind == "snap-start":
-        # Part of Lambda's Python runtime, and of nothing else.
+        # Available only in Lambda's Python runtime.
         from snapshot_restore_py import register_after_restore
 
         for action in (random.seed, *renew):

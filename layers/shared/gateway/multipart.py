@@ -1,8 +1,7 @@
-"""`multipart/form-data` as strangers send it: strict about frames, without copying the audio.
+"""Read untrusted `multipart/form-data` with strict framing and without copying the audio.
 
-Which bytes belong to which part is decided here (RFC 2046 section 5.1): toolbelt's decoder takes audio that
-contains something like a delimiter for one, accepts a missing closing delimiter, and copies the body three
-times. What a part's header block says is toolbelt's to parse.
+This module finds the parts (RFC 2046 section 5.1), because toolbelt's decoder mistakes similar bytes in audio for a
+delimiter, accepts a missing closing delimiter, and copies the body three times. toolbelt parses header blocks.
 """
 
 import re
@@ -18,12 +17,12 @@ from gateway.errors import InvalidRequest
 MAX_PARTS = 128
 MAX_BLOCK_BYTES = 4096
 MAX_HEADER_BYTES = 16_384
-# RFC 2046 section 5.1.1: 1 to 70 characters of this set, the last no space.
+# RFC 2046 section 5.1.1: 1 to 70 characters of this set, the last not a space.
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 _AFTER_DELIMITER = re.compile(rb"[ \t]*\r\n")
-# `; name=token` or `; name="quoted"` (RFC 9110 section 5.6.6). The possessive repeats never backtrack, so that a
-# header costs linear time. What follows a value up to the next semicolon is ignored: browsers of old put quotes
-# into filenames as they were.
+# `; name=token` or `; name="quoted"` (RFC 9110 section 5.6.6). Possessive repeats never backtrack, so a header takes
+# linear time. Text between a value and the next semicolon is ignored, because old browsers put unescaped quotes into
+# filenames.
 _PARAMETER = re.compile(
     r';\s*+(?P<name>[^\s;="]++)\s*+=\s*+(?:"(?P<quoted>(?:[^"\\]|\\.)*+)"?|(?P<token>[^;"]*+))[^;]*+',
     re.DOTALL,
@@ -34,14 +33,14 @@ _EXTENDED = re.compile(r"(utf-8|iso-8859-1|us-ascii)'[^']*'(.*)", re.IGNORECASE 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part: its name, the media type it is labelled with (lower case, no parameters), and its bytes."""
+    """A part: its name, its labelled media type (lower case, no parameters), and its bytes."""
 
     name: str
     media_type: str | None
     content: memoryview
 
     def text(self) -> str:
-        """The content as UTF-8. Raises InvalidRequest, naming the field, when it is not."""
+        """Decode the content as UTF-8. Raises InvalidRequest, which names the field."""
         try:
             return str(self.content, "utf-8")
         except UnicodeDecodeError:
@@ -51,12 +50,12 @@ class Part:
 
 
 def is_multipart(content_type: str) -> bool:
-    """Whether a Content-Type header announces a form at all."""
+    """Whether a Content-Type header announces a multipart form."""
     return content_type.split(";", 1)[0].strip().lower() == "multipart/form-data"
 
 
 def read(content_type: str, body: bytes) -> list[Part]:
-    """The parts of a form, in order, as views into `body`. Raises InvalidRequest when the form is broken."""
+    """Read a form's parts, in order, as views into `body`. Raises InvalidRequest when the form is malformed."""
     frames = list(_frames(body, _boundary_of(content_type)))
     return [_part(_headers(block), content) for block, content in frames]
 
@@ -71,9 +70,9 @@ def _boundary_of(content_type: str) -> bytes:
 
 
 def _parameter(header: str, name: str) -> str | None:
-    """The first value of a header's parameter, None when it has none; linear in the header's length.
+    """The first value of a header's parameter, or None, in time linear in the header's length.
 
-    The extended form `name*=UTF-8''...` (RFC 8187) wins over the plain one; one that cannot be decoded is empty.
+    The extended form `name*=UTF-8''...` (RFC 8187) overrides the plain one. It is empty if it cannot be decoded.
     """
     plain: str | None = None
     for match in _PARAMETER.finditer(header):
@@ -91,7 +90,7 @@ def _parameter(header: str, name: str) -> str | None:
 
 
 def _frames(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Header block and content of every part, up to the closing delimiter."""
+    """Yield each part's header block and content, up to the closing delimiter."""
     view = memoryview(body)
     start, count, header_bytes = None, 0, 0
     for at, after, closes in _delimiters(body, b"--" + boundary):
@@ -121,10 +120,10 @@ def _frames(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def _delimiters(body: bytes, dashed: bytes) -> Iterator[tuple[int, int, bool]]:
-    """Every delimiter: where its line break begins, where the next part begins, and whether it closes the form.
+    """Yield each delimiter: the start of its line break, the start of the next part, and whether it closes the form.
 
-    A delimiter stands at the very beginning or after a line break, and only white space may follow it on its
-    line: the same bytes anywhere else are content.
+    A delimiter is at the start of the body or after a line break, and only white space may follow it on its line.
+    The same bytes elsewhere are content.
     """
     search = b"\r\n" + dashed
     if body.startswith(dashed):
@@ -137,18 +136,18 @@ def _delimiters(body: bytes, dashed: bytes) -> Iterator[tuple[int, int, bool]]:
             yield found, after + 2, True
         elif line_end := _AFTER_DELIMITER.match(body, after):
             yield found, line_end.end(), False
-        # The line break that ends a delimiter's line may begin the next one (an empty part without headers).
+        # The line break after a delimiter may start the next delimiter (an empty part without headers).
         found, width = body.find(search, after), len(search)
 
 
 def _headers(block: bytes) -> dict[str, str]:
-    """A header block as a dictionary with lower-case names."""
-    # Text fields have the same blocks in every form. A block with a filename is a caller's own, and is not kept.
+    """Parse a header block into a dictionary with lower-case names."""
+    # Text fields have the same blocks in every form. Do not keep a block with a filename.
     return _parsed(block) if b"filename" in block.lower() else _known(block)
 
 
 def _parsed(block: bytes) -> dict[str, str]:
-    """By toolbelt. Raises InvalidRequest."""
+    """Parse with toolbelt. Raises InvalidRequest."""
     try:
         headers = BodyPart(block + b"\r\n\r\n", "utf-8").headers
         return {name.decode().lower(): value.decode() for name, value in headers.items()}

@@ -1,4 +1,4 @@
-"""Logs and metrics: never a key, a prompt, a transcript, a filename or an address."""
+"""Logs and metrics, without keys, prompts, transcripts, filenames or addresses."""
 
 from aws_lambda_powertools import Logger, Metrics
 

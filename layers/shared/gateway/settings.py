@@ -1,4 +1,4 @@
-"""What the environment decides, read once and lazily, one frozen type per need."""
+"""Settings from the environment, read once and lazily, with one frozen type per use."""
 
 import os
 import secrets
@@ -13,7 +13,7 @@ def _flag(env: Mapping[str, str], name: str) -> bool:
 
 
 def _number(env: Mapping[str, str], name: str, default: float, *, least: float = 0.0) -> float:
-    """The variable as a number. Raises ValueError, naming the variable, when it is not one: fail at start."""
+    """Read a number. Raises ValueError, which names the variable, when it is not one or is below `least`."""
     text = env.get(name, "").strip() or str(default)
     try:
         value = float(text)
@@ -26,25 +26,25 @@ def _number(env: Mapping[str, str], name: str, default: float, *, least: float =
 
 @cache
 def _process_id() -> str:
-    """Stands for a GATEWAY_ID that nobody set: it recognises the loops of this process alone."""
+    """The default for GATEWAY_ID, which detects only this process's own loops."""
     return secrets.token_hex(16)
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogSettings:
-    """When a deployment counts as online and dialable."""
+    """When a deployment counts as online and may be dialled."""
 
     provider_online_seconds: float
     allow_private: bool
-    # Where callers reach this gateway, if that is not the API's own address: a URL, a host name.
+    # The URL and host name of this gateway, if they differ from the API's own.
     public_url: str = ""
     domain_name: str = ""
-    # The same and more, in the form that `addresses.is_own` reads.
+    # All own hosts, in the format of `addresses.is_own`.
     own_hosts: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """From PROVIDER_ONLINE_SECONDS, ALLOW_PRIVATE_PROVIDERS, PUBLIC_URL and DOMAIN_NAME."""
+        """Read PROVIDER_ONLINE_SECONDS, ALLOW_PRIVATE_PROVIDERS, PUBLIC_URL and DOMAIN_NAME."""
         return cls(
             provider_online_seconds=_number(env, "PROVIDER_ONLINE_SECONDS", 120),
             allow_private=_flag(env, "ALLOW_PRIVATE_PROVIDERS"),
@@ -53,13 +53,13 @@ class CatalogSettings:
         )
 
     def reached_at(self, hosts: frozenset[str]) -> Self:
-        """These settings for a request that reached the gateway at `hosts`."""
+        """Return these settings with `hosts` added to the gateway's own."""
         return replace(self, own_hosts=self.own_hosts | hosts)
 
 
 @dataclass(frozen=True, slots=True)
 class TranscribeSettings:
-    """Limits of one transcription request. Times in seconds."""
+    """Limits of one transcription request. Times are in seconds."""
 
     catalog: CatalogSettings
     request_budget_seconds: float
@@ -67,12 +67,12 @@ class TranscribeSettings:
     max_audio_seconds: float
     require_measured_audio: bool
     provider_ca_bundle: str | None
-    max_in_flight_per_user: int  # 0 is no limit
-    gateway_id: str  # names this deployment in outgoing calls, so that a call that comes back is recognised
+    max_in_flight_per_user: int  # 0 means no limit
+    gateway_id: str  # identifies this gateway in outgoing calls, to detect loops
 
     @classmethod
     def read(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """From the variables that template.yaml declares on TranscribeFunction."""
+        """Read the variables that template.yaml declares on TranscribeFunction."""
         return cls(
             catalog=CatalogSettings.read(env),
             request_budget_seconds=_number(env, "REQUEST_BUDGET_SECONDS", 600, least=0.1),
@@ -86,38 +86,26 @@ class TranscribeSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class SiteSettings:
-    """What the playground must know of the place it runs in."""
+class RequestSettings:
+    """How many bytes of audio one request carries here, in a form or as one part of an upload."""
 
     single_request_bytes: int
 
     @classmethod
     def read(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """From SINGLE_REQUEST_BYTES: the audio that one multipart POST carries here."""
+        """Read SINGLE_REQUEST_BYTES."""
         return cls(single_request_bytes=int(_number(env, "SINGLE_REQUEST_BYTES", 4_400_000, least=1)))
 
 
 @dataclass(frozen=True, slots=True)
-class UploadSettings:
-    """What one part of an upload may weigh: as much as one request carries here."""
-
-    part_bytes: int
-
-    @classmethod
-    def read(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """From SINGLE_REQUEST_BYTES."""
-        return cls(part_bytes=int(_number(env, "SINGLE_REQUEST_BYTES", 4_400_000, least=1)))
-
-
-@dataclass(frozen=True, slots=True)
 class UsageSettings:
-    """How many days a usage record is kept."""
+    """How many days usage records are kept."""
 
     retention_days: int
 
     @classmethod
     def read(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """From USAGE_RETENTION_DAYS."""
+        """Read USAGE_RETENTION_DAYS."""
         return cls(retention_days=int(_number(env, "USAGE_RETENTION_DAYS", 400, least=1)))
 
 
@@ -134,15 +122,9 @@ def transcribe_settings() -> TranscribeSettings:
 
 
 @cache
-def upload_settings() -> UploadSettings:
+def request_settings() -> RequestSettings:
     """Read at first use, never at import."""
-    return UploadSettings.read()
-
-
-@cache
-def site_settings() -> SiteSettings:
-    """Read at first use, never at import."""
-    return SiteSettings.read()
+    return RequestSettings.read()
 
 
 @cache

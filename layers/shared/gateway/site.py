@@ -1,4 +1,4 @@
-"""Static files of the playground, and the headers that keep it and its visitors safe."""
+"""The playground's static files and security headers."""
 
 import hashlib
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ HEADERS = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
-    # Asked for every time, mostly answered with 304: old and new modules of a deploy never mix.
+    # Revalidate every time, mostly with 304, so that old and new modules never mix after a deploy.
     "cache-control": "no-cache",
 }
 _TYPES = {
@@ -29,7 +29,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file as it is served; `etag` is quoted."""
+    """A file to serve; `etag` includes its quotes."""
 
     text: str
     content_type: str
@@ -37,10 +37,9 @@ class Asset:
 
 
 def asset(folder: Path, name: str) -> Asset:
-    """A file below `folder`. Raises NotFound for anything else.
+    """Read a file below `folder`. Raises NotFound for any other name.
 
-    The name is compared with the files that are there and never becomes a path, so it can be of any length and hold
-    anything.
+    The name is compared with existing files and never becomes a path, so it is safe at any length and content.
     """
     path = next((path for path in _files(folder) if path.relative_to(folder).as_posix() == name), None)
     if path is None:
@@ -54,5 +53,5 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def text_asset(text: str, content_type: str) -> Asset:
-    """An asset made of text; its etag is a hash of it."""
+    """Make an asset from text, with a hash of it as etag."""
     return Asset(text, content_type, f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"')

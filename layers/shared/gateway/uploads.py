@@ -1,4 +1,4 @@
-"""Audio in parts, for what one request cannot carry: OpenAI's Uploads, from create to file_id (contract section 6)."""
+"""OpenAI's Uploads, from create to file_id, for audio that one request cannot carry (contract section 6)."""
 
 import hashlib
 import re
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from gateway.store.ports import UploadStore
 
 PENDING, COMPLETED, CANCELLED, EXPIRED = "pending", "completed", "cancelled", "expired"
-# The SDKs' FilePurpose. Any of them will do: what is uploaded here is only ever transcribed.
+# The SDKs' FilePurpose. All are accepted, because uploads are only ever transcribed.
 PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 LIFETIME_SECONDS = 3600
 MAX_OPEN = 20
-# 100 parts of 256 KiB are 25 MB exactly; smaller ones would make one slow read of many.
+# 100 parts of 256 KiB are exactly 25 MB. More, smaller parts would be slow to read.
 MAX_PARTS = 100
 _MAX_FILENAME_CHARACTERS = 255
 _TRIES = 5
@@ -27,13 +27,13 @@ _MEDIA_TYPE = re.compile(r"([A-Za-z0-9!#$&^_.+-]{1,63}/[A-Za-z0-9!#$&^_.+-]{1,63
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 _UPLOAD_ID = re.compile(r"upload_([0-9a-f]{32})")
 _FILE_ID = re.compile(r"file-([0-9a-f]{32})")
-# The SDKs would send the same call twice more, which cannot help.
+# Stops the SDKs from repeating a call that cannot succeed.
 _NO_RETRY = {"x-should-retry": "false"}
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPart:
-    """One part that has arrived: its size, and when it first did, in epoch seconds."""
+    """A part that has arrived: its size, and when it first arrived, in epoch seconds."""
 
     bytes: int
     created_at: int
@@ -41,7 +41,7 @@ class StoredPart:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An upload as it is stored. Times are epoch seconds; `part_ids` and `md5` are what completed it."""
+    """A stored upload. Times are epoch seconds. `part_ids` and `md5` are those of its completion."""
 
     id: str
     user_id: str
@@ -59,17 +59,17 @@ class Upload:
 
     @property
     def received(self) -> int:
-        """Bytes of all parts that have arrived, each counted once."""
+        """Bytes of all parts received, each counted once."""
         return sum(part.bytes for part in self.parts.values())
 
     def status_at(self, now: float) -> str:
-        """The status at `now`; what is not cancelled expires."""
+        """The status at `now`. All uploads expire except cancelled ones."""
         return EXPIRED if self.status != CANCELLED and now >= self.expires_at else self.status
 
 
 @dataclass(frozen=True, slots=True)
 class Uploads:
-    """One user's uploads at `now` (epoch seconds). `part_bytes` is the most that one part may have here."""
+    """One user's uploads at `now` (epoch seconds). `part_bytes` is the max size of a part."""
 
     user_id: str
     store: "UploadStore"
@@ -77,7 +77,7 @@ class Uploads:
     part_bytes: int = MAX_AUDIO_BYTES
 
     def create(self, body: Any) -> dict[str, Any]:
-        """Begin an upload. Raises InvalidRequest, FileTooLarge, RateLimited."""
+        """Create an upload. Raises InvalidRequest, FileTooLarge, RateLimited."""
         fields = _object(body)
         created_at = int(self.now)
         upload = Upload(
@@ -101,12 +101,12 @@ class Uploads:
         return self._view(upload)
 
     def add_part(self, upload_id: str, form: Sequence[Part]) -> dict[str, Any]:
-        """Keep one part. The same bytes again are the same part, so a repeated request changes nothing.
+        """Add one part. The same bytes are the same part, so a repeated request changes nothing.
 
         Raises NotFound, Conflict, FileTooLarge, InvalidRequest.
         """
         content = self._data(form)
-        # Named by what it holds: that is what makes a repeated request harmless.
+        # A hash of the content as the id makes a repeated request harmless.
         digest = hashlib.sha256(upload_id.encode("utf-8", "replace"))
         digest.update(content)
         part_id, part = f"part_{digest.hexdigest()[:32]}", StoredPart(len(content), int(self.now))
@@ -124,7 +124,7 @@ class Uploads:
         raise _busy()
 
     def complete(self, upload_id: str, body: Any) -> dict[str, Any]:
-        """Make a file of the parts in the order given. The identical call again gives the same answer.
+        """Join the parts into a file, in the order given. An identical call gets the same answer.
 
         Raises NotFound, Conflict, InvalidRequest.
         """
@@ -140,12 +140,12 @@ class Uploads:
                 found = hashlib.md5(self.store.read(upload, part_ids), usedforsecurity=False).hexdigest()
                 if found != md5:
                     raise InvalidRequest("The parts do not match 'md5': check their order.", param="md5")
-            # The next round then reads what has just been written, or what came between.
+            # The next round reads the result, or a change by another request.
             self.store.complete(upload, part_ids, md5, int(self.now))
         raise _busy()
 
     def cancel(self, upload_id: str) -> dict[str, Any]:
-        """Give an upload up and delete what has arrived; again gives the same answer. Raises NotFound, Conflict."""
+        """Cancel an upload and delete its parts. A second call gets the same answer. Raises NotFound, Conflict."""
         for _ in range(_TRIES):
             upload = self._own(upload_id)
             if upload.status == CANCELLED:
@@ -156,7 +156,7 @@ class Uploads:
         raise _busy()
 
     def open_file(self, file_id: str) -> tuple[memoryview, str]:
-        """The bytes and media type of a completed upload, by its file's id or its own. Raises NotFound."""
+        """Read a completed upload's bytes and media type, by file id or upload id. Raises NotFound."""
         match = _FILE_ID.fullmatch(file_id) or _UPLOAD_ID.fullmatch(file_id)
         upload = self.store.upload(self.user_id, f"upload_{match[1]}") if match else None
         if upload is None or upload.status_at(self.now) != COMPLETED:
@@ -168,7 +168,7 @@ class Uploads:
         return memoryview(self.store.read(upload, upload.part_ids)).toreadonly(), upload.media_type
 
     def _own(self, upload_id: str) -> Upload:
-        """The upload, read consistently. Another user's is as unknown as one that never was."""
+        """Read the user's upload. Raises NotFound, for other users' uploads too."""
         known = _UPLOAD_ID.fullmatch(upload_id)
         upload = self.store.upload(self.user_id, upload_id) if known else None
         if upload is None:
@@ -206,7 +206,7 @@ class Uploads:
         return found[0]
 
     def _view(self, upload: Upload) -> dict[str, Any]:
-        """The Upload object of the OpenAI API, its File inside once it is completed."""
+        """OpenAI's Upload object, with its File once completed."""
         view = {
             "id": upload.id,
             "object": "upload",
@@ -244,7 +244,7 @@ def _part_view(upload: Upload, part_id: str, part: StoredPart) -> dict[str, Any]
 
 
 def _check_room(upload: Upload, size: int) -> None:
-    """Raises InvalidRequest when a new part of this size is one too many, or too large for what was declared."""
+    """Raise InvalidRequest when a new part exceeds the max number of parts or the declared bytes."""
     if len(upload.parts) >= MAX_PARTS:
         raise InvalidRequest(
             f"The upload has {MAX_PARTS} parts, which is the limit: send fewer, larger parts.", param="data"
@@ -258,7 +258,7 @@ def _check_room(upload: Upload, size: int) -> None:
 
 
 def _check_parts(upload: Upload, part_ids: Sequence[str]) -> None:
-    """Raises InvalidRequest unless these are all parts of the upload and give exactly the declared bytes."""
+    """Raise InvalidRequest unless these are all of the upload's parts and add up to the declared bytes."""
     for position, part_id in enumerate(part_ids):
         if part_id not in upload.parts:
             raise InvalidRequest(f"part_ids[{position}] is not a part of this upload.", param="part_ids")
@@ -297,7 +297,7 @@ def _declared_bytes(value: Any) -> int:
 
 
 def _filename(value: Any) -> str:
-    """The name, echoed and never used: what looks like a path in it reaches no path and no key."""
+    """Check the name. It is only echoed, and never becomes part of a path or key."""
     if not isinstance(value, str) or not 1 <= len(value) <= _MAX_FILENAME_CHARACTERS or not _is_text(value):
         raise InvalidRequest(
             f"'filename' must be text of 1 to {_MAX_FILENAME_CHARACTERS} characters.", param="filename"
@@ -334,5 +334,5 @@ def _completion(fields: Mapping[str, Any]) -> tuple[tuple[str, ...], str | None]
 
 
 def _is_text(value: str) -> bool:
-    """Whether it can be written as UTF-8; half of a surrogate pair cannot."""
+    """Whether the text can be encoded as UTF-8; a lone surrogate cannot."""
     return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)

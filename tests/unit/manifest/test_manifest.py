@@ -67,11 +67,8 @@ def test_everything_that_an_operator_can_say_is_read() -> None:
                 slug="asr",
                 served_id="asr",
                 features=("timestamps",),
-                input_modalities=("audio", "text"),
-                output_modalities=("text",),
                 context_length=131072,
                 display_name="Qwen3 ASR",
-                quantization="fp8",
             ),
         ),
     )
@@ -87,11 +84,6 @@ def test_what_an_operator_leaves_out_has_the_contracts_defaults() -> None:
         None,
         (),
     )
-
-
-def test_an_stt_model_takes_audio_and_gives_text_unless_its_operator_says_otherwise() -> None:
-    (model,) = manifest.validate(manifest_of(service())).services[0].models
-    assert (model.input_modalities, model.output_modalities) == (("audio",), ("text",))
 
 
 def test_null_is_the_same_as_absent_for_every_optional_field() -> None:

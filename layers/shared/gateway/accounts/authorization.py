@@ -1,4 +1,4 @@
-"""From an Authorization header to an API Gateway policy."""
+"""Turn an Authorization header into an API Gateway policy."""
 
 from typing import Any
 
@@ -7,17 +7,17 @@ from gateway.accounts.keys import Caller
 
 
 def bearer_key(header: str) -> str | None:
-    """The key in `Bearer <key>`, or None when there is nothing that could be one."""
+    """The key in `Bearer <key>`; None when no well-formed key is there."""
     scheme, _, key = header.strip().partition(" ")
     key = key.strip()
     return key if scheme.lower() == "bearer" and keys.is_wellformed(key) else None
 
 
 def policy(method_arn: str, caller: Caller | None) -> dict[str, Any]:
-    """An authorizer's answer: the whole stage for a caller, nothing for None.
+    """Build the authorizer's answer: allow the whole stage for a caller, deny it for None.
 
-    API Gateway caches it for every route, so it must not name only the one that was asked. A denial is a
-    policy too (raising would count as a Lambda error and never be cached): API Gateway makes it a 401.
+    API Gateway caches the policy for all routes, so it covers them all. A denial is also a policy, which API Gateway
+    answers with 401: an exception would count as a Lambda error and not be cached.
     """
     # arn:aws:execute-api:region:account:api/stage/METHOD/path
     stage = "/".join(method_arn.split("/")[:2])

@@ -1,4 +1,4 @@
-"""API keys: their form, their hash, and the identity that one stands for."""
+"""API keys: their format, their hash, and the caller that a key identifies."""
 
 import hashlib
 import re
@@ -12,32 +12,32 @@ _KEY = re.compile(r"sk-[A-Za-z0-9_-]{16,253}")
 
 
 def generate_key() -> str:
-    """A new key with 256 bits of randomness. Shown once, stored only as its hash."""
+    """Generate a key with 256 random bits. It is shown once and stored only as a hash."""
     return "sk-stt-" + secrets.token_urlsafe(32)
 
 
 def is_wellformed(key: str) -> bool:
-    """Whether this could be a key at all; what could not costs no table read."""
+    """Whether the text has the format of a key. Any other text costs no table read."""
     return _KEY.fullmatch(key) is not None
 
 
 def hash_key(key: str) -> str:
-    """SHA-256 in hex. Keys are random, so no salt and no slow hash is needed."""
+    """SHA-256 in hex. Random keys need no salt and no slow hash."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def key_id_of(key_hash: str) -> str:
-    """The public name of a key, from its hash: 64 bits of it, enough to be unique and no help in guessing."""
+    """The key's public name: 64 bits of its hash, enough to be unique and no help in guessing the key."""
     return "key_" + key_hash[:16]
 
 
-# Register, manifest and PATCH: what an operator changes, not heartbeats (contract section 5).
+# Counts register, manifest and PATCH, but not heartbeats (contract section 5).
 CHANGES_PER_MINUTE = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a user may use; None is no limit."""
+    """A user's limits; None means no limit."""
 
     requests_per_minute: int | None = None
     audio_seconds_per_day: int | None = None
@@ -46,7 +46,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom a valid key stands for."""
+    """The user that a valid key identifies, with preference and limits."""
 
     user_id: str
     key_id: str
@@ -54,7 +54,7 @@ class Caller:
     limits: Limits = Limits()
 
     def to_context(self) -> dict[str, str]:
-        """As an API Gateway authorizer context, whose values are strings."""
+        """Return an API Gateway authorizer context, whose values are strings."""
         return {
             "user_id": self.user_id,
             "key_id": self.key_id,
@@ -66,7 +66,7 @@ class Caller:
 
     @classmethod
     def from_context(cls, context: Mapping[str, Any]) -> Self:
-        """The reverse of `to_context`; raises KeyError when no authorizer ran, a defect of the deployment."""
+        """Reverse `to_context`. Raises KeyError when no authorizer ran: the stack is misconfigured."""
 
         def limit(name: str) -> int | None:
             text = str(context.get(name) or "")
@@ -79,7 +79,7 @@ class Caller:
             limits=Limits(
                 limit("requests_per_minute"),
                 limit("audio_seconds_per_day"),
-                # A context that was cached before this limit existed does not have it.
+                # Contexts cached before this limit existed lack it.
                 limit("changes_per_minute") if "changes_per_minute" in context else CHANGES_PER_MINUTE,
             ),
         )

@@ -1,4 +1,4 @@
-"""A user's limits: requests a minute by GCRA, requests in flight by leases, audio seconds a day by reservation."""
+"""A user's limits: requests per minute (GCRA), requests in flight (leases), audio seconds per day (reservations)."""
 
 import math
 from collections.abc import Callable
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 MINUTE_SECONDS = 60.0
 DAY_SECONDS = 86_400
-# Rows that one change may write; of more, each as many bytes count as a further change.
+# Bytes of rows that one change may write. Each further 200,000 bytes count as another change.
 BYTES_A_CHANGE = 200_000
 # The two counters of a user.
 REQUESTS, CHANGES = "requests", "changes"
-# 32 kbit/s, which speech is rarely encoded below. A guess that is too high only waits until it is settled.
+# 32 kbit/s: speech is rarely encoded below it. Too high an estimate is corrected when the request ends.
 _ESTIMATED_BYTES_PER_SECOND = 4000
 
 Wait = Callable[[], None]
@@ -25,7 +25,7 @@ Wait = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A rate as GCRA counts it, both in seconds: one request every `interval`, and up to `burst` of them at once."""
+    """A GCRA rate in seconds: one request every `interval`, and up to `burst` seconds' worth at once."""
 
     interval: float
     burst: float
@@ -33,10 +33,10 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What one more request of a user claims: its count in a rate, and a place in flight.
+    """What one request claims: a count against a rate, and a place in flight.
 
-    `counter` names which of the user's counters. `places` is how many may be held at once, each for `lease_seconds`
-    at most; 0 claims none.
+    `counter` is the name of one of the user's counters. `places` is the max places held at once, each for at most
+    `lease_seconds`; 0 claims no place.
     """
 
     user_id: str
@@ -48,10 +48,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a store says of one more request.
+    """The store's answer to a claim.
 
-    `refused` is None, `rate`, `in_flight`, or `busy` when the counter itself gets more requests than it can count.
-    `due` is GCRA's timestamp after it, in epoch seconds. `lease` is the place in flight that it holds.
+    `refused` is None, `rate`, `in_flight`, or `busy` when requests arrive faster than the counter can count them.
+    `due` is the GCRA timestamp after this request, in epoch seconds. `lease` identifies its place in flight.
     """
 
     refused: Literal["rate", "in_flight", "busy"] | None = None
@@ -61,14 +61,14 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What is left of the request rate after this request; `reset_seconds` until all of it is back."""
+    """Requests left after this one; the full rate is available again after `reset_seconds`."""
 
     limit: int
     remaining: int
     reset_seconds: float
 
     def headers(self) -> dict[str, str]:
-        """As OpenAI sends them."""
+        """The same headers that OpenAI sends."""
         return {
             "x-ratelimit-limit-requests": str(self.limit),
             "x-ratelimit-remaining-requests": str(self.remaining),
@@ -78,13 +78,13 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A request that was let in: what is left of its user's rate, and the place in flight that it holds."""
+    """An admitted request: what is left of the user's rate, and the lease of its place in flight."""
 
     allowance: Allowance | None = None
     lease: str | None = None
 
     def headers(self) -> dict[str, str]:
-        """The rate's headers; none for a user without a limit."""
+        """The rate-limit headers; empty for a user without a limit."""
         return self.allowance.headers() if self.allowance else {}
 
 
@@ -93,8 +93,8 @@ def admit(
 ) -> Admission:
     """Count one transcription against the user's rate and give it a place in flight. Raises RateLimited.
 
-    `most_in_flight` is how many a user may have at once, 0 any number; a place that is never given back is free
-    again after `lease_seconds`.
+    `most_in_flight` is the max per user; 0 means no limit. A place that is not released is free again after
+    `lease_seconds`.
     """
     limit = caller.limits.requests_per_minute
     if limit is None and not most_in_flight:
@@ -111,7 +111,7 @@ def admit(
 
 
 def take_change(caller: Caller, store: "LimitStore", now: float) -> Allowance | None:
-    """Count one change by an operator (register, manifest, PATCH); None for a user without a limit. Raises
+    """Count one change by an operator (register, manifest, PATCH). Returns None for a user without a limit. Raises
     RateLimited."""
     limit = caller.limits.changes_per_minute
     if limit is None:
@@ -120,7 +120,7 @@ def take_change(caller: Caller, store: "LimitStore", now: float) -> Allowance | 
 
 
 def charge_change(caller: Caller, size: int, store: "LimitStore", now: float) -> None:
-    """Count a change whose rows have `size` bytes as further ones, whatever is left: it is being made already."""
+    """Count the extra changes of rows of `size` bytes. Does not check the limit: the change is already under way."""
     limit, further = caller.limits.changes_per_minute, size // BYTES_A_CHANGE
     if limit is not None and further:
         interval = further * MINUTE_SECONDS / limit
@@ -128,13 +128,13 @@ def charge_change(caller: Caller, size: int, store: "LimitStore", now: float) ->
 
 
 def _rate(limit: int | None) -> Rate | None:
-    """GCRA, the generic cell rate algorithm, needs one timestamp a user: when the next request would be due if they
-    came evenly. A whole minute's worth may come at once."""
+    """GCRA, the generic cell rate algorithm, stores one timestamp per user: when the next request is due if requests
+    are evenly spaced. A full minute's requests may arrive at once."""
     return None if limit is None else Rate(MINUTE_SECONDS / limit, MINUTE_SECONDS)
 
 
 def _allowance(limit: int | None, taken: Taken, now: float) -> Allowance | None:
-    """What is left of the rate; None when it was not counted. Raises RateLimited."""
+    """Compute what is left of the rate; None when it was not counted. Raises RateLimited."""
     if taken.refused == "busy":
         raise RateLimited(
             "This user sent too many requests at once. Try again in 1 s.",
@@ -155,7 +155,7 @@ def _allowance(limit: int | None, taken: Taken, now: float) -> Allowance | None:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Seconds taken from a user's quota of `day` (days since 1970) before the audio is sent."""
+    """Seconds taken from a user's quota for `day` (days since 1970) before the audio is sent."""
 
     day: int
     seconds: int
@@ -164,13 +164,13 @@ class Reservation:
 def reserve_seconds(
     caller: Caller, seconds: int | None, size: int, store: "LimitStore", now: float
 ) -> Reservation | None:
-    """Take the audio's seconds from the day's quota, or an estimate by its `size` in bytes when they are unknown;
-    None for a user without a quota. Raises RateLimited with code quota_exceeded."""
+    """Take the audio's seconds from the day's quota, or an estimate from its `size` in bytes when they are unknown.
+    Returns None for a user without a quota. Raises RateLimited with code quota_exceeded."""
     quota = caller.limits.audio_seconds_per_day
     if quota is None:
         return None
     day = int(now // DAY_SECONDS)
-    # Never over the whole quota: a guess may wait for the rest of the day, but not refuse a file for ever.
+    # Cap the estimate at the quota: it may make a file wait for the next day, but must not refuse it for ever.
     wanted = seconds if seconds is not None else min(math.ceil(size / _ESTIMATED_BYTES_PER_SECOND), quota)
     if not store.reserve_seconds(caller.user_id, day, wanted, quota):
         wait = math.ceil((day + 1) * DAY_SECONDS - now)
@@ -178,7 +178,7 @@ def reserve_seconds(
             f"This audio is longer than what is left of this user's {quota} seconds per day. "
             "The quota is reset at midnight UTC.",
             code="quota_exceeded",
-            # The SDKs would upload the audio twice more before anything has changed.
+            # Without this header the SDKs upload the audio twice more, which cannot succeed.
             headers={"retry-after": str(wait), "x-should-retry": "false"},
         )
     return Reservation(day, wanted)
@@ -191,8 +191,8 @@ def close(
     billed: int,
     store: "LimitStore",
 ) -> Wait:
-    """Begin to give back a request's place, and what its reservation differs from the `billed` seconds. The call
-    that is returned waits for the end of both."""
+    """Start releasing the request's place and correcting its reservation to the `billed` seconds. Call the returned
+    function to wait for both."""
     waits: list[Wait] = []
     if admission and admission.lease:
         waits.append(store.release(caller.user_id, REQUESTS, admission.lease))

@@ -1,4 +1,4 @@
-"""Operators' manifests: what is accepted, everything that is wrong at once, and what routing needs of it."""
+"""Operators' manifests: check them, report all problems at once, and extract what routing needs."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -37,9 +37,9 @@ __all__ = [
 
 
 def read_upload(body: object) -> Manifest:
-    """The manifest in the body of `PUT .../manifest/`: `{"raw_yaml": str, "parsed": {...}}`.
+    """Read the manifest in the body of `PUT .../manifest/`: `{"raw_yaml": str, "parsed": {...}}`.
 
-    `raw_yaml` is measured and dropped, never parsed; it may be absent. Raises InvalidManifestError.
+    `raw_yaml` is optional. Only its size is checked; it is never parsed. Raises InvalidManifestError.
     """
     if not isinstance(body, dict):
         raise InvalidManifestError({"body": f"must be an object with raw_yaml and parsed, not {kind(body)}"})
@@ -53,13 +53,13 @@ def read_upload(body: object) -> Manifest:
 
 
 def validate(parsed: object) -> Manifest:
-    """The manifest in a parsed document (JSON, or YAML read into JSON's types). Raises InvalidManifestError."""
+    """Read the manifest in a parsed document (JSON, or YAML with JSON's types). Raises InvalidManifestError."""
     return _read(parsed, "manifest", Problems())
 
 
 def read_stored(document: dict[str, Any]) -> Manifest:
-    """The manifest in a document that was valid when it was stored: checked no more, since limits that came later
-    must not make it unreadable."""
+    """Read the manifest in a stored document. It was valid when stored and is not checked again, so that later limits
+    cannot make it unreadable."""
     return to_manifest(document)
 
 
@@ -79,7 +79,7 @@ def _read(parsed: object, root: str, problems: Problems) -> Manifest:
 
 def _check_hosts(parsed: dict[str, Any], problems: Problems) -> None:
     if "hosts" not in parsed:
-        # An absent list is far more often a misspelt one, and would take every service out of routing.
+        # A missing list is usually a misspelt key, and would remove every service from routing.
         problems.add("hosts", "is required; write [] if there are none")
     _check_unique(objects_in(parsed, "hosts", ""), "id", "the id of another host", problems)
 
@@ -100,10 +100,10 @@ def _check_models(path: str, service: dict[str, Any], problems: Problems) -> Non
     for where, model in objects_in(service, "models", f"{path}."):
         slug, served_id = ids_of(model)
         if not served_id:
-            # An id of another type was told under its own path.
+            # An id of another type is already reported under its own path.
             if all(isinstance(model.get(key) or "", str) for key in ("id", "hf")):
                 problems.add(where, "must have id or hf")
-        # Only stt services route; what another kind lists twice harms nobody.
+        # Only stt services route, so duplicates elsewhere are harmless.
         elif service.get("type") == "stt" and first.setdefault(slug, where) != where:
             problems.add(where, f"must not repeat {first[slug]}: ids are compared without case")
 

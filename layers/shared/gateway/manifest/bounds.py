@@ -1,4 +1,4 @@
-"""What holds for every value of a manifest, known keys and unknown alike: size, depth, text, numbers."""
+"""Check every value of a manifest, under known and unknown keys: size, depth, text, numbers."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from gateway.manifest.problems import Problems, join, kind
 MAX_BYTES = 64 * 1024
 MAX_CHARACTERS = 1024
 MAX_LEVELS = 32
-# JSON needs two bytes for each value ("0,"): a document with more of them than this is over the size limit.
+# JSON needs two bytes per value ("0,"), so a document with more values than this is over the size limit.
 MAX_VALUES = MAX_BYTES // 2 + 1
 # 2^53 - 1, the largest integer that every JSON reader keeps.
 LARGEST_NUMBER = 9_007_199_254_740_991
@@ -20,8 +20,8 @@ TOO_LARGE = f"must be at most {MAX_BYTES} bytes (64 KiB)"
 
 
 def check_bounds(document: object, root: str, problems: Problems) -> bool:
-    """Reports every value that cannot be kept; False when it is too large or too deep to look any further."""
-    # An explicit stack: nesting deeper than Python's own stack is the point of one of the checks.
+    """Report every value that is not accepted; False when the document is too large or deep for further checks."""
+    # Use an explicit stack, because the nesting may be deeper than Python's own stack.
     pending: list[tuple[object, str, int]] = [(document, "", 0)]
     seen = 0
     while pending:
@@ -34,7 +34,7 @@ def check_bounds(document: object, root: str, problems: Problems) -> bool:
             problems.add(root, f"must be nested at most {MAX_LEVELS} levels deep")
             return False
         if isinstance(value, dict | list):
-            # Reversed, so that values come off the stack in the order they are written.
+            # Reverse, so that values leave the stack in document order.
             pending.extend(
                 (child, where, level + 1) for where, child in reversed(list(_entries(value, path)))
             )
@@ -49,13 +49,13 @@ def check_bounds(document: object, root: str, problems: Problems) -> bool:
 
 
 def as_json(document: object) -> bytes:
-    """The compact UTF-8 JSON whose length the limit is about; what is not JSON is written as its name."""
+    """The compact UTF-8 JSON whose length is limited. Values of other types are written with `str`."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), skipkeys=True, default=str)
     return text.encode("utf-8", "surrogatepass")
 
 
 def _entries(value: dict[object, object] | list[object], path: str) -> Iterator[tuple[str, object]]:
-    # One more than the limit is enough to find it exceeded: ten million items cost no more than 32,770.
+    # One more than the limit shows that it is exceeded: ten million items cost no more than 32,770.
     if isinstance(value, dict):
         for key, child in islice(value.items(), MAX_VALUES + 1):
             yield join(path, key), child
@@ -77,7 +77,7 @@ def _check_scalar(value: object, path: str, problems: Problems) -> None:
         if wrong := _text_problem(value):
             problems.add(path, wrong)
     elif isinstance(value, int | float):
-        # Written so that NaN, which compares false to everything, is refused.
+        # Negated to refuse NaN, for which every comparison is false.
         if not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
             problems.add(path, f"must be a number between -{LARGEST_NUMBER} and {LARGEST_NUMBER}")
     elif value is not None:

@@ -1,23 +1,22 @@
-"""What is wrong with a manifest, each problem under the path it is found at."""
+"""Collect a manifest's problems, each under its path."""
 
 import json
 import re
 from collections.abc import Mapping
 
 MAX_REPORTED = 100
-# A path repeats its parents' keys: without a bound a hundred lines of 60 KB could come of a small document.
+# A path repeats its parents' keys: without a limit, a small document could cause a hundred lines of 60 KB.
 _MAX_PATH = 500
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _DIGITS = re.compile(r"([0-9]+)")
 
 
 class InvalidManifestError(Exception):
-    """A manifest that is not accepted, with everything that is wrong with it.
+    """An invalid manifest, with all its problems.
 
-    `problems` is for people: at most 100 lines, each starting with its path
-    (`hosts[0].services[1].engine: ...`) or the first 500 characters of it, then one line that counts the
-    rest. `found` is every problem by path, for whoever needs to point at it. No message repeats a value of
-    the manifest: it could be a secret in the wrong place.
+    `problems` is for people: at most 100 lines, each starting with the first 500 characters of its path
+    (`hosts[0].services[1].engine: ...`), then one line that counts the rest. `found` holds every problem by path.
+    No message repeats a value of the manifest, which could be a misplaced secret.
     """
 
     def __init__(self, found: Mapping[str, str]) -> None:
@@ -30,7 +29,7 @@ class InvalidManifestError(Exception):
 
 
 class Problems:
-    """Collects problems; the first one found at a path is the one that is told."""
+    """Collects problems, and keeps the first one at each path."""
 
     def __init__(self) -> None:
         self.found: dict[str, str] = {}
@@ -40,14 +39,14 @@ class Problems:
 
 
 def join(path: str, key: object) -> str:
-    """The path of an object's entry; a key that is not a plain word is quoted and cut at 40 characters."""
+    """The path of an object's entry. Keys other than plain words are quoted and cut at 40 characters."""
     if isinstance(key, str) and _PLAIN_KEY.fullmatch(key):
         return f"{path}.{key}" if path else key
     return f"{path}[{json.dumps(str(key)[:40])}]"
 
 
 def kind(value: object) -> str:
-    """What a value is, in the words of JSON; other types (YAML has dates) by their own name."""
+    """The value's type in JSON's words; other types, such as YAML's dates, by name."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -64,5 +63,5 @@ def _cut(path: str) -> str:
 
 
 def _natural(path: str) -> list[str | int]:
-    """Sorts hosts[2] before hosts[10]; odd positions are the numbers."""
+    """A sort key that puts hosts[2] before hosts[10]. Odd positions are numbers."""
     return [int(part) if odd % 2 else part for odd, part in enumerate(_DIGITS.split(path))]

@@ -1,4 +1,4 @@
-"""How many rows of the table a manifest takes: what publishing it costs, and what others have to read past."""
+"""Count the table rows of a manifest, which others pay for when they read, and its operator when publishing."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,9 +11,8 @@ MAX_ROWS = 500
 
 
 def count_rows(services: Iterable[Service], owner: str = "") -> int:
-    """The rows of the stt services under their `access` and `allowed_users`: one for each name of each model (its
-    slug, and its served id where that differs), and one for each audience of the provider: the owner, every listed
-    user, everyone."""
+    """Count the rows of the stt services with their `access` and `allowed_users`: one per name of each model (its slug,
+    and its served id if different), and one per audience of the provider (owner, each listed user, everyone)."""
     by_model, everyone = 0, False
     users: set[str] = set()
     for service in services:
@@ -27,8 +26,7 @@ def count_rows(services: Iterable[Service], owner: str = "") -> int:
 
 
 def check_rows(services: Iterable[dict[str, Any]], problems: Problems) -> None:
-    """Adds a problem when services as they are written take more rows than a manifest may; what else is wrong with
-    them is passed over."""
+    """Add a problem when unchecked services take more rows than a manifest may. Ignores their other problems."""
     if (rows := count_rows(map(_countable, services))) > MAX_ROWS:
         problems.add("hosts[].services", too_many_rows(rows))
 
@@ -50,7 +48,7 @@ def _countable(service: dict[str, Any]) -> Service:
 
 
 def too_many_rows(rows: int) -> str:
-    """What is wrong with so many rows, in words for the operator."""
+    """The operator's message for too many rows."""
     return (
         f"may need at most {MAX_ROWS} rows, but need {rows}: one for each id of each stt model, "
         "one for each user who may see one, and one for everyone"

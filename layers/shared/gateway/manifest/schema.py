@@ -1,4 +1,4 @@
-"""The fields of a manifest (schema_version 1): what is required, and what each may hold."""
+"""The fields of a manifest (schema_version 1): which are required, and what each accepts."""
 
 import re
 from collections.abc import Callable
@@ -13,9 +13,9 @@ VENDORS = ("nvidia", "amd", "apple", "intel")
 ACCESS = ("private", "authenticated", "restricted")
 MAX_HOSTS = 50
 MAX_SERVICES = 100
-# Each stands in a row of its own for listings, and in every deployment of the service.
+# Each takes a row for listings, and a place in every deployment of the service.
 MAX_ALLOWED_USERS = 100
-# What one service can ask of the table and of listings.
+# Limit one service's share of the table and of listings.
 MAX_MODELS = 200
 MAX_FEATURES = 16
 MAX_FEATURE_BYTES = 64
@@ -34,12 +34,12 @@ _NAME_FORBIDS = re.compile(r"[/\\#?%]")
 _PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _LINE_BREAK = re.compile(r"[\t\n\r]")
 
-# Adds what is wrong with the value at the path. A field that is null is absent, and never handed to a check.
+# Adds a problem if the value at the path is wrong. Null fields count as absent and are not checked.
 Check = Callable[[object, str, Problems], None]
 
 
 def is_url_safe(name: object) -> bool:
-    """Whether a user id or provider name can stand in a URL path as it is (contract, section 1)."""
+    """Whether a user id or provider name can be part of a URL path unescaped (contract, section 1)."""
     return isinstance(name, str) and _URL_SAFE.fullmatch(name) is not None
 
 
@@ -63,7 +63,7 @@ def _integer(least: int, most: int) -> Check:
     )
 
     def check(value: object, path: str, problems: Problems) -> None:
-        # bool is an int in Python, and `count: true` is no count.
+        # In Python bool is an int, but `count: true` is not a number.
         if not isinstance(value, int) or isinstance(value, bool):
             problems.add(
                 path, f"must be {limits}, not {'a fraction' if type(value) is float else kind(value)}"
@@ -129,7 +129,7 @@ def _is_name(value: str) -> bool:
 
 
 def _is_model_id(value: str) -> bool:
-    # Blank is absent, as in the agent. Lower-casing can lengthen a character, and the slug is the key.
+    # Blank counts as absent, as in the agent. Check the slug too: lower-casing can lengthen a character.
     trimmed = value.strip()
     longest = max(len(text.encode("utf-8", "replace")) for text in (trimmed, trimmed.lower()))
     return longest <= MAX_MODEL_BYTES and "#" not in trimmed and (trimmed.isprintable() or not trimmed)
@@ -140,18 +140,18 @@ def _is_word(value: str) -> bool:
 
 
 def _is_feature(value: str) -> bool:
-    # Features are compared in lower case, which can be longer.
+    # Features are compared in lower case, which can be longer than the original.
     word = value.strip()
     longest = max(len(text.encode("utf-8", "replace")) for text in (word, word.lower()))
     return _is_word(value) and longest <= MAX_FEATURE_BYTES
 
 
 def _url(value: object, path: str, problems: Problems) -> None:
-    """An absolute URL. Whether it may be dialled is not asked: what may not is accepted, not routed."""
+    """Check for an absolute URL. One that may not be dialled is accepted, but not routed."""
     if not isinstance(value, str):
         problems.add(path, f"must be text, not {kind(value)}")
         return
-    # urlsplit drops tabs and line breaks, and browsers take a backslash for a slash: neither is in a URL.
+    # urlsplit drops tabs and line breaks, and browsers read a backslash as a slash, so refuse both.
     if not value.isprintable() or " " in value or "\\" in value:
         problems.add(path, "must not contain spaces, control characters or backslashes")
         return

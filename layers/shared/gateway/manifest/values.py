@@ -1,4 +1,4 @@
-"""What routing and storage need of a manifest that was found valid."""
+"""Extract what routing and storage need from a valid manifest."""
 
 import re
 from collections.abc import Iterator
@@ -7,13 +7,11 @@ from typing import Any
 
 from gateway.slugs import slug_of
 
-# What an stt model takes and gives when the operator does not say (the agent's rule).
-_STT_MODALITIES = (("audio",), ("text",))
-# Shorter credentials are taken out of their own field only: they would match ordinary words.
+# Shorter credentials are removed only from their own field, because they would match ordinary words.
 _MIN_RECOGNISABLE = 8
-# The agent's Kubernetes mode uploads the pod's whole command line, `--api-key <secret>` included.
+# The agent's Kubernetes mode uploads the pod's whole command line, including `--api-key <secret>`.
 _KEY_IN_COMMAND = re.compile(r"(--api[-_]key[=\s]+|api_key=)(\S+)", re.IGNORECASE)
-# What routing reads is never rewritten: a redacted manifest is valid and routes as the one it was made from.
+# Fields that routing reads are never redacted, so a redacted manifest is valid and routes like the original.
 _NOT_FREE_TEXT = frozenset(
     [
         "agent",
@@ -38,21 +36,18 @@ _NOT_FREE_TEXT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model of a service. `slug` is what callers ask for, `served_id` what the service answers to."""
+    """A model of a service. Callers use `slug`; the service uses `served_id`."""
 
     slug: str
     served_id: str
     features: tuple[str, ...] = ()
-    input_modalities: tuple[str, ...] = ()
-    output_modalities: tuple[str, ...] = ()
     context_length: int | None = None
     display_name: str | None = None
-    quantization: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service of a provider. `features` are trimmed and lower-cased; `access` is the manifest's word."""
+    """A service of a provider. `features` are trimmed and lower-cased; `access` is the manifest's value."""
 
     name: str
     type: str
@@ -69,8 +64,8 @@ class Service:
 class Manifest:
     """A valid manifest.
 
-    `redacted` is the manifest as received, unknown keys kept, without any credential: the only form that may
-    be stored or shown. The credentials are in `services`, for encryption.
+    `redacted` is the received manifest with unknown keys but without credentials: the only form that may be stored
+    or shown. The credentials are in `services`, to be encrypted.
     """
 
     agent_name: str
@@ -79,7 +74,7 @@ class Manifest:
 
 
 def to_manifest(parsed: dict[str, Any]) -> Manifest:
-    """The values of a manifest that passed every check."""
+    """Extract the values of a manifest that passed every check."""
     services = tuple(_service(raw) for _, raw in each_service(parsed))
     secrets = [service.api_key for service in services if service.api_key]
     return Manifest(
@@ -90,7 +85,7 @@ def to_manifest(parsed: dict[str, Any]) -> Manifest:
 
 
 def each_service(parsed: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every service that is an object, with its path; whatever else is in its place is passed over."""
+    """Every service that is an object, with its path. Skips other values."""
     for path, host in objects_in(parsed, "hosts", ""):
         yield from objects_in(host, "services", f"{path}.")
 
@@ -104,7 +99,7 @@ def objects_in(parent: dict[str, Any], key: str, prefix: str) -> Iterator[tuple[
 
 
 def ids_of(model: dict[str, Any]) -> tuple[str, str]:
-    """Slug and served id of a model as it is written; empty when neither `id` nor `hf` says anything."""
+    """Slug and served id of an unchecked model; empty when it has neither `id` nor `hf`."""
     served, hf = (value.strip() if isinstance(value := model.get(key), str) else "" for key in ("id", "hf"))
     return slug_of(hf or served), served or hf
 
@@ -120,22 +115,18 @@ def _service(raw: dict[str, Any]) -> Service:
         access=raw.get("access") or "private",
         allowed_users=tuple(dict.fromkeys(raw.get("allowed_users") or ())),
         api_key=raw.get("api_key"),
-        models=tuple(_model(model, kind) for model in raw.get("models") or ()),
+        models=tuple(_model(model) for model in raw.get("models") or ()),
     )
 
 
-def _model(raw: dict[str, Any], kind: str) -> Model:
+def _model(raw: dict[str, Any]) -> Model:
     slug, served_id = ids_of(raw)
-    takes, gives = _STT_MODALITIES if kind == "stt" else ((), ())
     return Model(
         slug=slug,
         served_id=served_id,
         features=_words(raw, "features"),
-        input_modalities=_words(raw, "input_modalities") or takes,
-        output_modalities=_words(raw, "output_modalities") or gives,
         context_length=raw.get("context_length"),
         display_name=(raw.get("name") or "").strip() or None,
-        quantization=(raw.get("quantization") or "").strip() or None,
     )
 
 
@@ -144,7 +135,7 @@ def _words(raw: dict[str, Any], key: str) -> tuple[str, ...]:
 
 
 def _redact(value: Any, secrets: list[str], *, key: str = "", free: bool = False) -> Any:
-    """The value without credentials. Never longer than it was, so that no limit is exceeded by redaction."""
+    """Remove credentials from the value. The result is never longer, so that redaction exceeds no limit."""
     if isinstance(value, dict):
         return {
             name: _redact(child, secrets, key=name, free=free or name not in _NOT_FREE_TEXT)
@@ -162,5 +153,5 @@ def _redact(value: Any, secrets: list[str], *, key: str = "", free: bool = False
 
 
 def _is_credential(key: str) -> bool:
-    # A key in another spelling or on another level is not used, but it is no less a secret.
+    # A key with another spelling or at another level is not used, but is still a secret.
     return key.lower().replace("-", "").replace("_", "") == "apikey"

@@ -1,4 +1,4 @@
-"""Which base URLs and addresses of providers may be dialled; pure rules, no I/O."""
+"""Decide which base URLs and addresses of providers may be dialled, without I/O."""
 
 import ipaddress
 import re
@@ -11,13 +11,13 @@ _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NETLOC = re.compile(r"(\[[^][]*\]|[^][:]*)(:[0-9]*)?")
 _NUMBER = re.compile(r"0x[0-9a-f]+|0[0-7]*|[1-9][0-9]*")
 # Names that no public resolver answers: RFC 6761 (localhost), RFC 6762 (local), RFC 8375 (home.arpa), ICANN
-# resolution 2024.07.29.06 (internal). Refused here only to say so early; what they resolve to is checked too.
+# resolution 2024.07.29.06 (internal). Refused here for an early message; the resolved address is checked too.
 _LOCAL_SUFFIXES = ("localhost", "localhost.localdomain", "local", "home.arpa", "internal")
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
-# The IANA special-purpose registries as one list of our own: `ipaddress.is_global` changed its mind between
-# Python 3.11 and 3.13. Azure's host agent (168.63.129.16) is metadata at an otherwise public address.
+# The IANA special-purpose registries as our own list, because `ipaddress.is_global` differs between Python 3.11 and
+# 3.13. Azure's host agent (168.63.129.16) serves metadata at an otherwise public address.
 _REFUSED_V4 = tuple(
     ipaddress.IPv4Network(network)
     for network in (
@@ -26,7 +26,7 @@ _REFUSED_V4 = tuple(
         *("198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
     )
 )
-_GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")  # all that IANA has given out as global unicast
+_GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")  # all that IANA has assigned as global unicast
 _REFUSED_V6 = tuple(
     ipaddress.IPv6Network(network)
     # protocol assignments with Teredo (2001::/32), documentation, 6to4, documentation
@@ -37,10 +37,10 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are
 
 @dataclass(frozen=True, slots=True)
 class BaseUrl:
-    """A provider's base URL, taken apart.
+    """A parsed base URL of a provider.
 
-    `host` is lower-case ASCII without brackets or trailing dot; `address` is its canonical form when the
-    host is an IP literal, else None; `path` has no trailing slash.
+    `host` is lower-case ASCII without brackets or trailing dot. `address` is the canonical form of an IP literal,
+    None for a name. `path` has no trailing slash.
     """
 
     scheme: str
@@ -57,9 +57,9 @@ class BaseUrl:
 
 
 def own_hosts(public_url: str = "", domain_name: str = "", api_id: str = "") -> frozenset[str]:
-    """Where the gateway itself answers: `host:port`, and `<api id>.execute-api.` for the start of an API's host name.
+    """The gateway's own hosts: `host:port`, and `<api id>.execute-api.` as the start of an API's host name.
 
-    A loopback address stands for all names of this machine. Raises ValueError for a public URL that is none.
+    A loopback address covers all names of this machine. Raises ValueError when the public URL is not a URL.
     """
     found = set()
     if public_url:
@@ -79,7 +79,7 @@ def own_hosts(public_url: str = "", domain_name: str = "", api_id: str = "") -> 
 
 @lru_cache(maxsize=4096)
 def is_own(base: BaseUrl, own: frozenset[str]) -> bool:
-    """Whether a base URL leads to the gateway itself; `own` is what `own_hosts` returned."""
+    """Whether a base URL leads to the gateway itself. `own` is the result of `own_hosts`."""
     names = {base.address or base.host, "localhost" if _is_this_machine(base) else base.host}
     if any(f"{name}:{base.port}" in own for name in names):
         return True
@@ -87,10 +87,10 @@ def is_own(base: BaseUrl, own: frozenset[str]) -> bool:
 
 
 def refusal(url: str, *, allow_private: bool, own: frozenset[str] = frozenset()) -> str | None:
-    """Why this base URL cannot be dialled, in words for the provider's owner, or None if it can.
+    """Say, for the provider's owner, why this base URL cannot be dialled; None if it can.
 
-    Looks at the URL alone: the addresses behind a host name are checked when it is dialled. `allow_private`
-    lifts the rules about the scheme and about the address, no other. `own` is where the gateway itself answers.
+    Checks only the URL. Addresses behind a host name are checked when it is dialled. `allow_private` lifts only the
+    rules about scheme and address. `own` is the result of `own_hosts`.
     """
     try:
         base = parse(url)
@@ -112,10 +112,10 @@ def refusal(url: str, *, allow_private: bool, own: frozenset[str] = frozenset())
 
 
 def is_public(address: str) -> bool:
-    """Whether the textual IP address is global unicast, and so may be dialled.
+    """Whether the IP address, given as text, is global unicast and so may be dialled.
 
-    Refused among others: private, loopback, link-local, carrier-grade NAT, multicast, documentation, cloud
-    metadata, every IPv4-mapped, 6to4 and Teredo address, NAT64 around a refused IPv4 address, zone ids.
+    Refuses, among others, private, loopback, link-local, carrier-grade NAT, multicast, documentation, cloud metadata,
+    IPv4-mapped, 6to4 and Teredo addresses, NAT64 of a refused IPv4 address, and zone ids.
     """
     try:
         ip = ipaddress.ip_address(address)
@@ -132,12 +132,12 @@ def is_public(address: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def parse(url: str) -> BaseUrl:
-    """Take a base URL apart; ValueError says what is wrong with it in words for the provider's owner.
+    """Parse a base URL. Raises ValueError, which tells the provider's owner what is wrong.
 
-    A request asks three times for the URL that it is sent to: the answer is remembered.
+    The result is cached, because a request parses its URL three times.
     """
-    # urlsplit drops tabs and line ends silently, and non-ASCII digits and dots turn into ASCII ones on the
-    # way to the resolver: neither may arrive there. An internationalised name has its own ASCII form.
+    # urlsplit silently drops tabs and line ends, and resolvers turn non-ASCII digits and dots into ASCII. Refuse
+    # both. Internationalised names have an ASCII form.
     if not all("!" <= character <= "~" for character in url) or "\\" in url:
         raise ValueError(
             "the URL has characters other than printable ASCII (write the host name in its xn-- form)"
@@ -165,7 +165,7 @@ def parse(url: str) -> BaseUrl:
 
 
 def _is_this_machine(base: BaseUrl) -> bool:
-    """Whether it is a spelling of loopback: a connection to an unspecified address ends there too."""
+    """Whether the host is loopback, or an unspecified address, which connects to loopback too."""
     if base.address is None:
         return base.host in ("localhost", "localhost.localdomain") or base.host.endswith(".localhost")
     ip = ipaddress.ip_address(base.address)
@@ -174,7 +174,7 @@ def _is_this_machine(base: BaseUrl) -> bool:
 
 
 def _literal(host: str, *, bracketed: bool) -> str | None:
-    """The canonical address when the host is an IP literal, None when it is a name; else ValueError."""
+    """The canonical address of an IP literal, or None for a name. Raises ValueError when it is neither."""
     if bracketed:
         if "%" in host:
             raise ValueError("the URL has an IPv6 address with a zone")
@@ -185,7 +185,7 @@ def _literal(host: str, *, bracketed: bool) -> str | None:
     labels = host.split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError(f"{host[:80]} is not a host name")
-    # As in the WHATWG URL standard: a name whose last label is a number is an IPv4 address or nothing.
+    # WHATWG URL standard: a host whose last label is a number must be an IPv4 address.
     if not re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1]):
         return None
     try:
@@ -195,9 +195,9 @@ def _literal(host: str, *, bracketed: bool) -> str | None:
 
 
 def _inet_aton(labels: list[str]) -> int:
-    """The IPv4 address as inet_aton(3) reads it: one to four decimal, octal or hexadecimal numbers.
+    """Read an IPv4 address as inet_aton(3) does: one to four decimal, octal or hexadecimal numbers.
 
-    The last number fills all the bytes that are left: `127.1` is 127.0.0.1, `2130706433` too.
+    The last number fills the remaining bytes: `127.1` and `2130706433` are both 127.0.0.1.
     """
     if len(labels) > 4:
         raise ValueError("more than four numbers")

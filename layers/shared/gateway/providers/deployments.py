@@ -1,4 +1,4 @@
-"""Deployments: one model on one service of one provider, and who may use it now."""
+"""Deployments: one model on one service of one provider, and who may use it."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -15,19 +15,19 @@ EVERYONE = "*"
 
 
 class CredentialUnavailableError(Exception):
-    """A service's credential cannot be decrypted now."""
+    """A service's credential cannot be decrypted at the moment."""
 
 
 @lru_cache(maxsize=4096)
 def provider_id(owner: str, name: str) -> int:
-    """A stable positive integer below 2^53, from a hash, so that it needs no counter and survives removal."""
+    """A stable positive integer below 2^53. A hash needs no counter and stays the same after removal."""
     digest = hashlib.sha256(f"{owner}/{name}".encode()).digest()
     return int.from_bytes(digest[:7], "big") % (2**53 - 1) + 1
 
 
 @dataclass(frozen=True, slots=True)
 class DeployedModel:
-    """What a listing says of one deployed model."""
+    """One deployed model as listings show it."""
 
     slug: str
     served_id: str
@@ -38,10 +38,10 @@ class DeployedModel:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A model on a service of a provider, with the service's access already decided.
+    """A model on a service of a provider, with the service's effective access.
 
-    `version` is the manifest version it was written under; it counts only while the provider's pointer
-    names that version. `last_seen_at` (epoch seconds) is the provider's liveness at the time of reading.
+    `version` is its manifest version; the deployment is valid only while the provider's pointer has that version.
+    `last_seen_at` (epoch seconds) is when the provider was last seen, as of the read.
     """
 
     owner: str
@@ -58,27 +58,27 @@ class Deployment:
 
     @property
     def provider_key(self) -> tuple[str, str]:
-        """Owner and name: what identifies the provider."""
+        """Owner and name, which identify the provider."""
         return self.owner, self.provider
 
     @property
     def provider_name(self) -> str:
-        """Owner and name as callers and records see them."""
+        """Owner and name, as callers and records see them."""
         return f"{self.owner}/{self.provider}"
 
     @property
     def service_key(self) -> tuple[str, str, str]:
-        """What identifies the service, and what its credential is bound to."""
+        """Owner, provider and service. The credential is bound to these."""
         return self.owner, self.provider, self.service
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """What identifies the deployment across manifest versions."""
+        """The deployment's identity across manifest versions."""
         return self.owner, self.provider, self.service, self.model.served_id
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What callers may ask for: its slug, and the id that it is served under."""
+        """The names that callers may use: the slug and the served id."""
         return tuple(dict.fromkeys((self.model.slug, slug_of(self.model.served_id))))
 
     @property
@@ -87,7 +87,7 @@ class Deployment:
         return TIMESTAMPS in self.model.features
 
     def allows(self, user_id: str) -> bool:
-        """Owner always; otherwise as the access policy says."""
+        """Whether the user may use it: the owner always may, others by the access policy."""
         return (
             user_id == self.owner
             or self.access == "authenticated"
@@ -97,7 +97,7 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Deployments that a user may use, online or not; `is_cut` when there are more than were read."""
+    """Deployments that a user may use, online or not. `is_cut` means that some were not read."""
 
     deployments: list[Deployment] = field(default_factory=list)
     is_cut: bool = False
@@ -107,7 +107,7 @@ class Listing:
 
 
 def audiences(owner: str, access: str, allowed_users: Sequence[str]) -> list[str]:
-    """Under whose listings a service appears: everyone, or the owner and the listed users."""
+    """The audiences whose listings show a service: everyone, or the owner and the listed users."""
     if access == "authenticated":
         return [EVERYONE]
     if access == "restricted":
@@ -118,8 +118,8 @@ def audiences(owner: str, access: str, allowed_users: Sequence[str]) -> list[str
 def usable(
     candidates: Iterable[Deployment], caller: Caller, settings: CatalogSettings, now: float
 ) -> list[Deployment]:
-    """Those of `candidates` that this caller can call at `now` (epoch seconds): accessible under the
-    caller's own preference, online, and with a URL that may be dialled."""
+    """The candidates that this caller can use at `now` (epoch seconds): allowed by access and by the caller's
+    preference, online, and with a URL that may be dialled."""
     return [
         deployment
         for deployment in candidates

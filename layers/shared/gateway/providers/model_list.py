@@ -1,4 +1,4 @@
-"""What this caller can call right now, as a list of models."""
+"""List the models that a caller can use now."""
 
 import json
 from collections import Counter
@@ -8,9 +8,9 @@ from typing import Any
 from gateway.providers.deployments import TIMESTAMPS, Deployment, provider_id
 from gateway.providers.shares import share_out
 
-# Bytes of a list's entries as JSON, commas included; the list itself stays under a megabyte.
+# Bytes of the entries as JSON, commas included, so that the list stays under a megabyte.
 MAX_LIST_BYTES = 900_000
-# Of a model's features, where its deployments have more, those that most owners declare are listed.
+# If a model's deployments declare more features, the list keeps those that most owners declare.
 MAX_FEATURES = 32
 MAX_DISPLAY_NAME = 128
 
@@ -23,10 +23,10 @@ def callable_models(deployments: Iterable[Deployment]) -> list[str]:
 def list_models(
     deployments: Iterable[Deployment], caller: str = "", *, is_cut: bool = False
 ) -> dict[str, Any]:
-    """OpenAI's list shape over usable deployments; the same slug on several providers is one model.
+    """Build OpenAI's list from usable deployments. The same slug on several providers is one model.
 
-    What is over MAX_LIST_BYTES is left out: the user `caller`'s own models come first, and the others' are shared out
-    by owner. `truncated` then says so, as it does when `is_cut` says that `deployments` are not all.
+    Leaves out what exceeds MAX_LIST_BYTES: `caller`'s own models go first, and owners share the rest fairly. Sets
+    `truncated` if it left models out, or if `is_cut` says that `deployments` is incomplete.
     """
     pools: dict[str, list[Deployment]] = {}
     for deployment in deployments:
@@ -40,7 +40,7 @@ def list_models(
 def _within_bytes(
     entries: dict[str, dict[str, Any]], pools: dict[str, list[Deployment]], caller: str
 ) -> Collection[str]:
-    """The slugs of the entries that are listed."""
+    """Choose the slugs to list."""
     sizes = {slug: len(json.dumps(entry, ensure_ascii=False).encode()) for slug, entry in entries.items()}
     if sum(sizes.values()) <= MAX_LIST_BYTES:
         return entries
@@ -48,14 +48,14 @@ def _within_bytes(
     served = Counter(owner for each in owners.values() for owner in each)
     queues: dict[str, list[str]] = {}
     for slug in entries:
-        # A model of several owners counts as the caller's, else as that of the owner who has the fewest.
+        # A model of several owners counts as the caller's if possible, else as that of the owner with the fewest.
         owner = caller if caller in owners[slug] else min(owners[slug], key=lambda each: (served[each], each))
         queues.setdefault(owner, []).append(slug)
     return share_out(queues, sizes.__getitem__, MAX_LIST_BYTES, first=caller)
 
 
 def model_entry(pool: list[Deployment]) -> dict[str, Any]:
-    """One model's entry over the usable deployments of it; `pool` is not empty."""
+    """Build a model's entry from its usable deployments. `pool` must not be empty."""
     pool = sorted(
         pool, key=lambda each: (provider_id(*each.provider_key), each.service, each.model.served_id)
     )
@@ -78,7 +78,7 @@ def model_entry(pool: list[Deployment]) -> dict[str, Any]:
 
 
 def _features_of(pool: list[Deployment]) -> list[str]:
-    """The features of any deployment, sorted; when they are too many, those that most owners declare."""
+    """All deployments' features, sorted; if there are too many, those that most owners declare."""
     declared = {(feature, each.owner) for each in pool for feature in each.model.features}
     owners = Counter(feature for feature, _ in declared)
     if len(owners) > MAX_FEATURES:
@@ -88,13 +88,13 @@ def _features_of(pool: list[Deployment]) -> list[str]:
 
 
 def pool_of(asked: str, deployments: Iterable[Deployment]) -> list[Deployment]:
-    """All that answer to the asked name, by slug or by served id alike; those of the model that it names come first.
+    """Sort the deployments that match a name, by slug or served id, so that those of the named model come first.
 
-    That is the slug itself, else the slug that most owners serve under this id, the first of them by name. Whoever
-    publishes a name as a slug joins those who serve it as an id, and does not take their calls.
+    The named model is the slug itself, else the slug that most owners serve under this id (ties go by name). An owner
+    who publishes a name as a slug joins those who serve it as an id, and does not take over their calls.
     """
     pool = list(deployments)
-    # By owners, not by deployments: a name must not change because somebody declares many services.
+    # Count owners, not deployments, so that one owner with many services cannot change the model a name means.
     owners: dict[str, set[str]] = {}
     for each in pool:
         owners.setdefault(each.model.slug, set()).add(each.owner)

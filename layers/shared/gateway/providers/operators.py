@@ -1,4 +1,4 @@
-"""What operators and their agents do: register, publish a manifest, beat, look, change, remove (contract section 5)."""
+"""Actions of operators and agents: register, upload, send heartbeats, list, change, delete (contract section 5)."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from gateway.store.ports import CredentialStore, ProviderStore
 
 _TRIES = 5
-# They are stored twice in items of at most 400 KB.
+# They are stored twice, in items of at most 400 KB.
 _MAX_PATCHED_USERS = 2000
-# More than a manifest has services: what was PATCHed is kept while its service is missing from the manifest.
+# More than a manifest's services: a PATCHed policy stays while its service is missing from the manifest.
 _MAX_PATCHED_SERVICES = 200
-# Lambda carries 6,291,556 bytes of response JSON, in which every quote and backslash of the body is escaped.
+# Lambda returns at most 6,291,556 bytes of JSON, and escapes every quote and backslash of the body.
 _MAX_LISTING_BYTES = 5_500_000
 TOO_MANY_PROVIDERS = (
     f"an owner can have at most {MAX_PROVIDERS} providers: "
@@ -41,14 +41,14 @@ TOO_MANY_PROVIDERS = (
 
 
 class TooManyProviders(InvalidRequest):
-    """The owner has as many providers as one may have, and this would be a new one."""
+    """The owner already has the max number of providers, and this one is new."""
 
     def __init__(self) -> None:
         super().__init__(f"{TOO_MANY_PROVIDERS[0].upper()}{TOO_MANY_PROVIDERS[1:]}.", param="name")
 
 
 class ManifestRefused(InvalidRequest):
-    """An invalid manifest: every problem in `errors`, beside the usual error."""
+    """An invalid manifest. The envelope lists every problem in `errors`, beside the usual error."""
 
     def __init__(self, problems: list[str]) -> None:
         count = len(problems)
@@ -66,8 +66,8 @@ class ManifestRefused(InvalidRequest):
 class Operator:
     """One operator's view of the gateway, at `now` (epoch seconds).
 
-    `is_own_key` says whether a credential is a key of this gateway, valid or not. `charge` is told the bytes of
-    the rows that a change is about to write.
+    `is_own_key` says whether a credential is a key of this gateway, valid or not. `charge` is called with the bytes
+    of the rows before a change writes them.
     """
 
     user_id: str
@@ -79,7 +79,7 @@ class Operator:
     charge: Callable[[int], None] = lambda _: None
 
     def register(self, body: Any) -> dict[str, Any]:
-        """Make the provider known and alive; idempotent. Raises InvalidRequest, TooManyProviders."""
+        """Register the provider and mark it alive; idempotent. Raises InvalidRequest, TooManyProviders."""
         asked = read(Registration, body)
         self._make_known(asked.name)
         if asked.public_url is not None:
@@ -92,7 +92,7 @@ class Operator:
         }
 
     def upload_manifest(self, body: Any) -> dict[str, Any]:
-        """Validate and route a manifest. Raises ManifestRefused; the last valid one then goes on routing."""
+        """Validate a manifest and route by it. Raises ManifestRefused; the last valid one then keeps routing."""
         try:
             uploaded = manifest.read_upload(body)
         except InvalidManifestError as invalid:
@@ -112,7 +112,7 @@ class Operator:
             )
             if _routing(changed) == _routing(provider):
                 return changed
-            # With what was PATCHed it can take more rows than by itself.
+            # PATCHed access can make it take more rows than the manifest alone.
             if (rows := row_count(changed)) > manifest.MAX_ROWS:
                 raise ManifestRefused(
                     [f"hosts[].services: {manifest.too_many_rows(rows)}, with the access that was PATCHed"]
@@ -128,12 +128,12 @@ class Operator:
         return {"manifest": uploaded.redacted, "errors": []}
 
     def _make_known(self, name: str) -> None:
-        """Note a sign of life, of a new provider too. Raises TooManyProviders."""
+        """Mark the provider alive, and create it if it is new. Raises TooManyProviders."""
         if not self.store.beat(self.user_id, name, self.now, create=True):
             raise TooManyProviders
 
     def _looping(self, uploaded: manifest.Manifest) -> tuple[str, ...]:
-        """The services whose calls would come back to this gateway with one of its own keys."""
+        """The services whose api_key is one of this gateway's keys, so that calls would loop."""
         keys = {service.api_key for service in uploaded.services if service.api_key}
         own = {key for key in keys if self.is_own_key(key)}
         return tuple(service.name for service in uploaded.services if service.api_key in own)
@@ -141,7 +141,7 @@ class Operator:
     def _credentials(
         self, provider: Provider, uploaded: manifest.Manifest, looping: tuple[str, ...]
     ) -> dict[str, bytes]:
-        """The ciphertexts of the uploaded credentials; one that did not change keeps the one it has."""
+        """Encrypt the uploaded credentials. An unchanged credential keeps its ciphertext."""
         found = {}
         for service in uploaded.services:
             if service.api_key and service.name not in looping:
@@ -153,7 +153,7 @@ class Operator:
         return found
 
     def heartbeat(self, body: Any) -> dict[str, Any]:
-        """Note that the provider is alive, by our clock. Raises InvalidRequest, NotFound."""
+        """Mark the provider alive by the gateway's clock. Raises InvalidRequest, NotFound."""
         name = read(Heartbeat, body).name
         if not self.store.beat(self.user_id, name, self.now):
             raise NotFound("No provider with this name is registered under this key.", param="name")
@@ -164,8 +164,8 @@ class Operator:
         }
 
     def list_providers(self) -> dict[str, Any]:
-        """The operator's own providers. Should they be more than one answer carries, the last ones come without
-        their services and errors, and `truncated` says so."""
+        """List the operator's own providers. If one answer cannot hold them all in full, the last ones omit their
+        services and errors, and `truncated` is true."""
         views, left, truncated = [], _MAX_LISTING_BYTES, False
         for provider in self.store.owned(self.user_id):
             view = self._view(provider)
@@ -182,11 +182,11 @@ class Operator:
         return self._view(self._change(name, lambda provider: replace(provider, public_url=public_url)))
 
     def change_service(self, name: str, service: str, body: Any) -> dict[str, Any]:
-        """Set who may use a service; null gives the manifest its word back. Raises InvalidRequest, NotFound."""
+        """Set who may use a service; null restores the manifest's value. Raises InvalidRequest, NotFound."""
         changes = _policy(read(ServiceChange, body))
 
         def edit(provider: Provider) -> Provider:
-            # What was PATCHed of a service that has left the manifest can still be set to null.
+            # The PATCHed policy of a service that has left the manifest can still be set to null.
             if service not in provider.policies and all(
                 each.name != service for each in services_of(provider)
             ):
@@ -218,9 +218,9 @@ class Operator:
         return {"id": provider_id(self.user_id, name), "object": "provider", "deleted": True}
 
     def _change(self, name: str, edit: Callable[[Provider], Provider]) -> Provider:
-        """Apply `edit` to the stored provider and make what it changes route. Raises NotFound, Conflict."""
+        """Apply `edit` to the stored provider and publish the change. Raises NotFound, Conflict."""
         for _ in range(_TRIES):
-            # What cannot be a name is no table key either.
+            # Text that cannot be a name is not looked up.
             provider = self.store.provider(self.user_id, name) if manifest.is_url_safe(name) else None
             if provider is None:
                 raise _unknown_provider()
@@ -235,8 +235,7 @@ class Operator:
         raise Conflict("Other requests are changing the provider. Send this request again.")
 
     def _note_invalid(self, body: Any, problems: list[str]) -> None:
-        """An upload is a sign of life even when it is invalid, and its problems are shown to the operator, also of
-        a provider that is not known yet."""
+        """Mark the provider alive, or create it, although its upload is invalid, and store the problems."""
         parsed = body.get("parsed") if isinstance(body, dict) else None
         agent = parsed.get("agent") if isinstance(parsed, dict) else None
         name = agent.get("name") if isinstance(agent, dict) else None
@@ -248,7 +247,7 @@ class Operator:
             self._change(name, lambda provider: replace(provider, errors=tuple(problems)))
 
     def _view(self, provider: Provider) -> dict[str, Any]:
-        """The provider object of the contract."""
+        """Build the contract's provider object."""
         online = self.now - provider.last_seen_at <= self.settings.provider_online_seconds
         services = services_of(provider)
         return {
@@ -297,12 +296,12 @@ def _meta(provider: Provider) -> tuple[object, ...]:
 
 
 def _routing(provider: Provider) -> tuple[object, ...]:
-    """What deployments are made of."""
+    """The fields that deployments are built from."""
     return provider.document, provider.credentials, provider.looping, provider.public_url, provider.policies
 
 
 def _published(provider: Provider) -> tuple[object, ...]:
-    """What the deployments that route now were made of."""
+    """The fields that the currently routed deployments were built from."""
     return (
         provider.document,
         provider.credentials,
@@ -313,8 +312,8 @@ def _published(provider: Provider) -> tuple[object, ...]:
 
 
 def _within_rows(changed: Provider, before: Provider) -> Provider:
-    """`changed`, unless it takes more rows than a manifest may. One that took more before there was this limit may
-    still be changed to take fewer. Raises InvalidRequest."""
+    """Return `changed`. Raises InvalidRequest when it takes more rows than a manifest may, and more than before:
+    providers older than this limit may exceed it."""
     rows = row_count(changed)
     if rows > manifest.MAX_ROWS and rows > row_count(before):
         raise InvalidRequest(
@@ -324,7 +323,7 @@ def _within_rows(changed: Provider, before: Provider) -> Provider:
 
 
 def _size_in_reply(view: dict[str, Any]) -> int:
-    """Bytes of JSON in a JSON text, which is how Lambda returns a body."""
+    """Bytes of the view as JSON inside a JSON string, which is how Lambda returns a body."""
     text = json.dumps(view, ensure_ascii=False, separators=(",", ":"))
     return len(json.dumps(text, ensure_ascii=False).encode())
 
@@ -334,7 +333,7 @@ def _unknown_provider() -> NotFound:
 
 
 def _policy(asked: ServiceChange) -> dict[str, Any]:
-    """The fields of an AccessPolicy that were sent, null included."""
+    """The AccessPolicy fields that were sent, null included."""
     changes: dict[str, Any] = {name: getattr(asked, name) for name in asked.model_fields_set}
     if changes.get("allowed_users") is not None:
         changes["allowed_users"] = tuple(dict.fromkeys(changes["allowed_users"]))

@@ -1,4 +1,4 @@
-"""A provider as its operator sees it, and the deployments that its manifest makes."""
+"""A provider as its operator sees it, and the deployments of its manifest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,15 +10,15 @@ from gateway.providers.deployments import DeployedModel, Deployment, provider_id
 from gateway.settings import CatalogSettings
 
 STT = "stt"
-# How many providers one owner has. Listings and heads are read by provider, so this bounds what one owner costs others.
+# Max per owner. Listings and heads are read by provider, so this limits what one owner costs others.
 MAX_PROVIDERS = 20
-# Of a deployment's row without its URL, users, features and credential.
+# A deployment's row without its URL, users, features and credential.
 _ROW_BYTES = 300
 
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """Who may use a service; None where nothing was PATCHed and the manifest decides."""
+    """A service's PATCHed access; None means that the manifest decides."""
 
     access: str | None = None
     allowed_users: tuple[str, ...] | None = None
@@ -26,12 +26,11 @@ class AccessPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Everything stored of one provider. Times are epoch seconds.
+    """Everything stored about one provider. Times are epoch seconds.
 
-    `version` names the manifest that routes now; `document` is its redacted form, `credentials` the
-    ciphertext of each service's api_key, `looping` the services whose api_key is a key of this gateway,
-    `policies` what was PATCHed, by service name.
-    `errors` are the problems of the last upload when that was invalid.
+    `version` identifies the manifest that routes now. `document` is its redacted form, `credentials` the ciphertext
+    of each service's api_key, `looping` the services whose api_key is a key of this gateway, `policies` the PATCHed
+    policies by service name, and `errors` the problems of the last upload if it was invalid.
     """
 
     owner: str
@@ -45,9 +44,9 @@ class Provider:
     public_url: str | None = None
     policies: Mapping[str, AccessPolicy] = field(default_factory=dict)
     errors: tuple[str, ...] = ()
-    # Counts changes of what is not part of a manifest, so that two at once cannot undo each other.
+    # Counts changes outside the manifest, so that concurrent changes cannot undo each other.
     revision: int = 0
-    # What `version` was published with: it differs from the above when a change was interrupted half-way.
+    # The values that `version` was published with. They differ from the above after an interrupted change.
     published_url: str | None = None
     published_policies: Mapping[str, AccessPolicy] = field(default_factory=dict)
 
@@ -57,12 +56,12 @@ class Provider:
 
 
 def services_of(provider: Provider) -> Sequence[manifest.Service]:
-    """The services of the manifest that routes now, as it was validated when it was uploaded."""
+    """The services of the manifest that routes now, as validated on upload."""
     return manifest.read_stored(provider.document).services if provider.document else ()
 
 
 def effective_access(provider: Provider, service: manifest.Service) -> tuple[str, tuple[str, ...]]:
-    """Access and allowed users of a service: what was PATCHed wins over the manifest."""
+    """A service's access and allowed users. PATCHed values override the manifest."""
     policy = provider.policies.get(service.name, AccessPolicy())
     return (
         policy.access if policy.access is not None else service.access,
@@ -71,7 +70,7 @@ def effective_access(provider: Provider, service: manifest.Service) -> tuple[str
 
 
 def row_count(provider: Provider) -> int:
-    """How many rows of the table the provider's manifest takes under what was PATCHed."""
+    """The number of table rows of the provider's manifest with its PATCHed policies."""
     effective = []
     for service in services_of(provider):
         access, allowed_users = effective_access(provider, service)
@@ -80,7 +79,7 @@ def row_count(provider: Provider) -> int:
 
 
 def row_bytes(provider: Provider) -> int:
-    """About how many bytes those rows have in which deployments are found: what publishing costs."""
+    """The approximate bytes of the deployments' rows, which is what publishing costs."""
     return sum(
         len(each.names)
         * (
@@ -93,12 +92,12 @@ def row_bytes(provider: Provider) -> int:
 
 
 def base_url(provider: Provider, service: manifest.Service) -> str:
-    """Where the gateway dials: the provider's public URL when set, else the service's own."""
+    """The URL the gateway dials: the provider's public URL if set, else the service's own."""
     return (provider.public_url or service.url).rstrip("/")
 
 
 def deployments_of(provider: Provider, version: str) -> list[Deployment]:
-    """What of the provider's manifest can route: every model of every stt service, under `version`."""
+    """Build the deployments of `version`: every model of every stt service whose calls would not loop."""
     found = []
     for service in services_of(provider):
         if service.type != STT or service.name in provider.looping:
@@ -131,7 +130,7 @@ def deployments_of(provider: Provider, version: str) -> list[Deployment]:
 def unrouted_reason(
     provider: Provider, service: manifest.Service, settings: CatalogSettings, *, online: bool
 ) -> str | None:
-    """Why no transcription reaches the service now, in words for its operator; None when it is routed."""
+    """Say, for the operator, why no transcription reaches the service now; None when it is routed."""
     if service.type != STT:
         return f"only services of type stt are routed, but this one is {service.type}"
     if not service.models:
@@ -154,7 +153,7 @@ def unrouted_reason(
 def warnings_of(
     provider: Provider, service: manifest.Service, services: Sequence[manifest.Service]
 ) -> list[str]:
-    """What works otherwise than the operator may expect; `services` are all of the provider's."""
+    """Warnings about behaviour the operator may not expect. `services` are all of the provider's."""
     sharing = [each for each in services if each.type == STT]
     if provider.public_url and service.type == STT and len(sharing) > 1:
         return [

@@ -1,6 +1,6 @@
 """The JSON bodies that operators and their agents send, as typed values.
 
-What a field accepts is its description, and that is what an operator reads when it is something else.
+A field's description says what it accepts, and becomes the message for any other value.
 """
 
 from typing import Annotated, Any, Literal, TypeVar
@@ -28,10 +28,10 @@ def _printable(value: str) -> str:
 
 
 def _absolute(value: str) -> str | None:
-    """An empty text is no URL, as null is. Whether it may be dialled is decided when it is."""
+    """Treat empty text as null. Whether the URL may be dialled is checked when it is dialled."""
     if not value:
         return None
-    parts = urlsplit(value)  # raises ValueError for broken brackets, `port` for what is no port
+    parts = urlsplit(value)  # raises ValueError for broken brackets; `port` raises it for an invalid port
     if (
         parts.scheme not in ("http", "https")
         or not parts.hostname
@@ -55,7 +55,7 @@ class _Body(BaseModel):
 
 
 class Registration(_Body):
-    """`POST .../register/`; unknown keys are ignored."""
+    """`POST .../register/`; ignores unknown keys."""
 
     name: Handle = Field(description=URL_SAFE)
     tailnet_hostname: Text | None = Field(None, description=_TEXT_ACCEPTS)
@@ -64,7 +64,7 @@ class Registration(_Body):
 
 
 class Heartbeat(_Body):
-    """`POST .../heartbeat/`; the tailnet address that agents add is ignored."""
+    """`POST .../heartbeat/`; ignores the tailnet address that agents add."""
 
     name: Handle = Field(description=URL_SAFE)
 
@@ -76,7 +76,7 @@ class ProviderChange(_Body, extra="forbid"):
 
 
 class ServiceChange(_Body, extra="forbid"):
-    """`PATCH /v1/providers/{name}/services/{service}`; only what was sent (`model_fields_set`) changes."""
+    """`PATCH /v1/providers/{name}/services/{service}`; changes only the fields sent (`model_fields_set`)."""
 
     access: Literal["private", "authenticated", "restricted"] | None = Field(
         None, description="must be one of private, authenticated, restricted, or null"
@@ -92,7 +92,7 @@ Body = TypeVar("Body", bound=_Body)
 
 
 def read(kind: type[Body], body: Any) -> Body:
-    """The body as `kind`. Raises InvalidRequest, whose `param` names the first wrong field; it repeats no value."""
+    """Read the body as `kind`. Raises InvalidRequest, whose `param` names the first wrong field. Repeats no value."""
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
     try:

@@ -1,4 +1,4 @@
-"""Fair shares: what fits a budget, taken from many owners so that nobody's many crowd out another's few."""
+"""Share a budget fairly among owners, so that an owner with many items cannot crowd out one with few."""
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +15,11 @@ def share_out(
     *,
     first: str | None = None,
 ) -> list[Item]:
-    """Items of each owner's queue, in its order, whose weights add up to at most `budget`.
+    """Take items from each owner's queue, in order, with a total weight of at most `budget`.
 
-    The owner `first` takes as much as fits before all others. Among them the next item is always of the owner who
-    would then have the least: those who want less than an equal share get all they want. An owner whose next
-    item does not fit gets no more.
+    The owner `first` takes all that fits before the others. Then the next item is always from the owner whose total
+    would be smallest, so owners with less than an equal share get everything. An owner whose next item does not fit
+    gets no more.
     """
     taken: list[Item] = []
     for item in queues.get(first, ()) if first is not None else ():
@@ -27,7 +27,7 @@ def share_out(
             break
         budget -= weight
         taken.append(item)
-    # Equal owners come in an order that is not that of their names, which people choose.
+    # Break ties by a hash, not by name: owners choose their names.
     turns = [
         (weigh(queue[0]), crc32(owner.encode()), owner, 0)
         for owner, queue in queues.items()

@@ -1,6 +1,6 @@
-"""The ports: what the gateway needs of a store, in one vocabulary. The adapters stand beside, a package each.
+"""The ports: what the gateway needs from a store. Each set of adapters is a package.
 
-Times are epoch seconds. An adapter may raise an error of its own when it cannot answer, unless a port says otherwise.
+Times are epoch seconds. An adapter may raise its own error when it cannot answer, unless a port says otherwise.
 """
 
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ class KeyStore(Protocol):
     """API keys by their hash, and users' preferences and limits."""
 
     def identify(self, key: str, now: float) -> "Caller | None":
-        """Whom the key stands for; None when it is unknown, revoked or expired."""
+        """The caller of the key; None when it is unknown, revoked or expired."""
         ...
 
     def knows(self, key: str) -> bool:
-        """Whether the key is one of this gateway's, valid or not."""
+        """Whether this gateway issued the key, valid or not."""
         ...
 
     def user(self, user_id: str) -> "tuple[str, Limits]":
-        """Preference and limits; the defaults for a user who never set any."""
+        """Preference and limits; the defaults if none were set."""
         ...
 
     def set_user(self, user_id: str, preference: str, limits: "Limits") -> None:
@@ -38,7 +38,7 @@ class KeyStore(Protocol):
     def create(
         self, user_id: str, *, name: str = "", expires_at: int | None = None, key: str | None = None
     ) -> "tuple[str, KeyRecord]":
-        """A new key, in clear for the only time, and its record."""
+        """Create a key. Returns it in clear, the only time, with its record."""
         ...
 
     def list(self, user_id: str) -> "list[KeyRecord]":
@@ -46,23 +46,23 @@ class KeyStore(Protocol):
         ...
 
     def revoke(self, key_id: str) -> "KeyRecord | None":
-        """Revoke by public name; None when there is no such key."""
+        """Revoke a key by public name; None when there is no such key."""
         ...
 
 
 class CatalogStore(Protocol):
-    """What callers may reach. A change by an operator is seen within 5 s."""
+    """The deployments that callers may use. An operator's change is visible within 5 s."""
 
     def deployments(self, model: str, user_id: str) -> "list[Deployment]":
         """Deployments of a model, by slug or served id, that the user may use, online or not; at most a hundred."""
         ...
 
     def listing(self, user_id: str) -> "Listing":
-        """Deployments of all models that the user may use, online or not, cut fairly where there are too many."""
+        """Deployments of all models that the user may use, online or not, cut fairly when there are too many."""
         ...
 
     def forget(self) -> None:
-        """Drop remembered lookups."""
+        """Drop cached lookups."""
         ...
 
 
@@ -70,7 +70,7 @@ class ProviderStore(Protocol):
     """Providers, for their operators. Every change is atomic."""
 
     def provider(self, owner: str, name: str) -> "Provider | None":
-        """One provider whole."""
+        """One provider, complete."""
         ...
 
     def owned(self, owner: str) -> "list[Provider]":
@@ -78,35 +78,35 @@ class ProviderStore(Protocol):
         ...
 
     def beat(self, owner: str, name: str, now: float, *, create: bool = False) -> bool:
-        """Note that the provider was alive; False when it is unknown and was not created."""
+        """Record a heartbeat; False when the provider is unknown and was not created."""
         ...
 
     def save_meta(self, provider: "Provider") -> bool:
-        """Write what is not part of a manifest; False when it was changed since it was read."""
+        """Write the fields outside the manifest; False when they changed since the provider was read."""
         ...
 
     def publish(self, provider: "Provider") -> bool:
-        """Make the document, policies and public URL route; False when another publication came between."""
+        """Route by the document, policies and public URL; False when another publication came first."""
         ...
 
     def delete(self, owner: str, name: str) -> bool:
-        """Remove a provider with its deployments and credentials; False when there was none."""
+        """Delete a provider with its deployments and credentials; False when there was none."""
         ...
 
 
 class CredentialStore(Protocol):
-    """Encrypts services' credentials, each for its place: owner, provider, service."""
+    """Encrypts services' credentials, each bound to its place: owner, provider, service."""
 
     def encrypt(self, credential: str, *place: str) -> bytes:
-        """The ciphertext that is kept."""
+        """The ciphertext to store."""
         ...
 
     def holds(self, ciphertext: bytes, credential: str, *place: str) -> bool:
-        """Whether a ciphertext is of this credential."""
+        """Whether the ciphertext is that of this credential."""
         ...
 
     def decrypt(self, deployment: "Deployment") -> str | None:
-        """The deployment's credential, None when it needs none. Raises CredentialUnavailableError."""
+        """The deployment's credential; None when it has none. Raises CredentialUnavailableError."""
         ...
 
     def forget(self) -> None:
@@ -115,30 +115,30 @@ class CredentialStore(Protocol):
 
 
 class LimitStore(Protocol):
-    """Counts what users have used of their limits. It raises nothing: what cannot be counted passes uncounted."""
+    """Counts users' use of their limits. Raises nothing: if a request cannot be counted, it passes uncounted."""
 
     def take(self, claim: "Claim", now: float) -> "Taken":
         """Count one more request and give it a place in flight."""
         ...
 
     def release(self, user_id: str, counter: str, lease: str) -> "Wait":
-        """Begin to give a place back; calling what is returned waits for the end."""
+        """Start releasing a place. Call the returned function to wait for the end."""
         ...
 
     def reserve_seconds(self, user_id: str, day: int, seconds: int, quota: int) -> bool:
-        """Take seconds of a day's quota if they are left, and at least one is. `day` counts from 1970."""
+        """Take seconds of a day's quota if they, and at least one, are left. `day` counts from 1970."""
         ...
 
     def add_seconds(self, user_id: str, day: int, seconds: int) -> "Wait":
-        """Begin to correct a day's seconds; negative gives back."""
+        """Start correcting a day's seconds; a negative number gives seconds back."""
         ...
 
 
 class UsageStore(Protocol):
-    """Keeps usage records, once per request id."""
+    """Stores usage records, once per request id."""
 
     def save(self, record: "Record") -> None:
-        """Keep the record somewhere it is not lost from before this returns. Raises nothing."""
+        """Store the record durably before returning. Raises nothing."""
         ...
 
 
@@ -154,15 +154,15 @@ class UploadStore(Protocol):
     """Uploads and their parts. Every change is atomic."""
 
     def upload(self, user_id: str, upload_id: str) -> "Upload | None":
-        """The user's upload; None when there is none of this id."""
+        """The user's upload; None when there is none with this id."""
         ...
 
     def open(self, upload: "Upload", most: int, now: float) -> int | None:
-        """Keep a new upload; else, when `most` are open, the second at which the first of them expires."""
+        """Store a new upload. When `most` are already open, store nothing and return when the first expires."""
         ...
 
     def write_part(self, upload: "Upload", part_id: str, content: memoryview) -> None:
-        """Write a part's bytes, which count once they are noted."""
+        """Write a part's bytes. They count once the part is noted."""
         ...
 
     def note_part(self, upload: "Upload", part_id: str, part: "StoredPart", most: int) -> bool:
@@ -170,7 +170,7 @@ class UploadStore(Protocol):
         ...
 
     def complete(self, upload: "Upload", part_ids: Sequence[str], md5: str | None, now: int) -> bool:
-        """Complete a pending upload that is as it was read; False otherwise."""
+        """Complete a pending upload that has not changed since it was read; False otherwise."""
         ...
 
     def cancel(self, upload: "Upload") -> bool:

@@ -1,4 +1,4 @@
-"""What a warm process has learnt of deployments: which cool down, which give no timings, and how fast each is."""
+"""Remember, per warm process, the deployments' cooldowns, missing timings and speed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,15 +10,15 @@ FAILURES = 3
 WINDOW_SECONDS = 60.0
 COOLING_SECONDS = 15.0
 MAX_COOLING_SECONDS = 120.0
-# How long a deployment that gave no timings ranks with those that declare none.
+# How long a deployment that returned no timings ranks with those that declare none.
 UNTIMED_SECONDS = 600.0
 MAX_UNTIMED = 3
-# Without experience, a deployment is expected to take half as long as the audio.
+# Before its first success, a deployment is expected to take half as long as the audio.
 DEFAULT_PACE = 0.5
-# An attempt may last twice what is expected. Without a bound, slow answers would earn a deployment the whole time of
-# a later request, and if it then hangs nothing is left for the next.
+# An attempt may last twice the expected time. Without this limit, a slow deployment that then hangs would use up a
+# whole request and leave no time for the next deployment.
 MAX_PACE = 1.0
-# A shorter clip counts as this long: most of its time is overhead.
+# Shorter clips count as this long, because most of their time is overhead.
 _SHORT_SECONDS = 5.0
 _NEWEST_WEIGHT = 0.3
 _MAX_ENTRIES = 8192
@@ -31,7 +31,7 @@ _Value = TypeVar("_Value")
 
 @dataclass(slots=True)
 class _State:
-    """`failures` are moments, and the caller whose request may have been the cause of each."""
+    """`failures` holds the time of each failure, and the caller whose request may have caused it."""
 
     failures: list[tuple[float, str | None]] = field(default_factory=list)
     cooled: int = 0
@@ -39,28 +39,27 @@ class _State:
 
 
 class Cooldown:
-    """Per deployment, and per provider and model. Moments are seconds on one monotonic clock, passed in."""
+    """State per deployment, and per provider and model. Times are seconds on one monotonic clock, passed in."""
 
     def __init__(self) -> None:
-        # By what failed, and for whom: None stands for every caller.
+        # Keyed by what failed and for which caller (None: every caller).
         self._states: dict[tuple[Key, str | None], _State] = {}
         self._paces: dict[Key, float] = {}
-        # By owner and model: until when which deployments count as untimed.
+        # By owner and model: until when each deployment counts as untimed.
         self._untimed: dict[Key, dict[Key, float]] = {}
 
     def cooling_until(self, deployment: Deployment, now: float, caller: str | None = None) -> float | None:
-        """When the cooling ends of the deployment, or of its provider for this model; None when neither cools."""
+        """When the cooldown of the deployment, or of its provider for this model, ends; None if not in cooldown."""
         states = (self._states.get((scope, whom)) for scope in _scopes(deployment) for whom in {None, caller})
         until = max((state.cooling_until for state in states if state), default=0.0)
         return until if now < until else None
 
     def failed(self, deployment: Deployment, now: float, suspect: str | None = None) -> None:
-        """The third failure within a minute begins a cooling of 15 s. After it one request is the probe: when
-        that fails too, the next cooling is twice as long, up to 120 s.
+        """Count a failure. The third within a minute starts a cooldown of 15 s. One request then probes: if it fails,
+        the next cooldown is twice as long, up to 120 s.
 
-        `suspect` is the caller, where the request may be what failed: such failures cool the deployment for that
-        caller, and for everybody only when three callers agree. Otherwise one caller could cool everybody's
-        deployments with broken audio.
+        `suspect` is the caller if the request may be at fault. Such failures start a cooldown for that caller, and
+        for everybody only after three callers have them: one caller's broken audio must not affect the others.
         """
         for scope in _scopes(deployment):
             self._count(scope, None, now, suspect)
@@ -70,7 +69,7 @@ class Cooldown:
     def succeeded(
         self, deployment: Deployment, seconds: float, audio_seconds: float | None, caller: str | None = None
     ) -> None:
-        """It answered in `seconds`; forgets failures and learns its pace."""
+        """Note an answer after `seconds`: clear the failures and update the pace."""
         for scope in _scopes(deployment):
             for whom in {None, caller}:
                 self._states.pop((scope, whom), None)
@@ -80,12 +79,12 @@ class Cooldown:
             _keep(self._paces, deployment.key, known + _NEWEST_WEIGHT * (pace - known))
 
     def expected_seconds(self, deployment: Deployment, audio_seconds: float | None) -> float:
-        """How long a transcription of that many seconds of audio is expected to take; 0 when unknown."""
+        """Expected seconds to transcribe `audio_seconds` of audio; 0 when the length is unknown."""
         return self._paces.get(deployment.key, DEFAULT_PACE) * (audio_seconds or 0.0)
 
     def missed_timings(self, deployment: Deployment, now: float) -> None:
-        """It declares timings and gave none: for ten minutes that declaration does not count. After three such
-        deployments of one owner, none of this owner's declarations for the model count."""
+        """Ignore the deployment's declaration of timings for ten minutes, because it returned none. After three
+        such deployments, ignore all declarations of their owner for the model."""
         for name in deployment.names:
             untimed = self._untimed.get((deployment.owner, name), {})
             untimed = {key: until for key, until in untimed.items() if now < until}
@@ -93,12 +92,12 @@ class Cooldown:
             _keep(self._untimed, (deployment.owner, name), untimed)
 
     def gave_timings(self, deployment: Deployment) -> None:
-        """Its declaration counts again."""
+        """Trust the deployment's declaration again."""
         for name in deployment.names:
             self._untimed.get((deployment.owner, name), {}).pop(deployment.key, None)
 
     def has_timings(self, deployment: Deployment, now: float) -> bool:
-        """Whether the timings that it declares are to be believed."""
+        """Whether the deployment's declaration of timings is trusted."""
         for name in deployment.names:
             untimed = self._untimed.get((deployment.owner, name), {})
             if now < untimed.get(deployment.key, 0.0):
@@ -123,15 +122,15 @@ class Cooldown:
 
 
 def _scopes(deployment: Deployment) -> Iterator[Key]:
-    """What fails with a deployment: itself, and its provider for each name of the model, so that a hundred services
-    of a dead server fail three times and not three hundred."""
+    """The keys a failure counts for: the deployment, and its provider for each name of the model. So a dead server
+    with a hundred services fails three times, not three hundred."""
     yield deployment.key
     for name in deployment.names:
         yield (*deployment.provider_key, name)
 
 
 def _keep(table: dict[_Name, _Value], name: _Name, value: _Value, *, limit: int = _MAX_ENTRIES) -> None:
-    """As the newest of at most `limit`."""
+    """Store as the newest entry, and drop the oldest when there are `limit`."""
     table.pop(name, None)
     if len(table) >= limit:
         table.pop(next(iter(table)))

@@ -1,4 +1,4 @@
-"""From deployment to deployment until one gives a transcript or none is left to ask."""
+"""Try deployments one after another until one returns a transcript or none is left."""
 
 import math
 import time
@@ -20,7 +20,7 @@ from gateway.upstream.transcript import (
 from gateway.usage.record import Attempt
 
 OK, BUSY, REFUSED, REFUSED_VERBOSE = "ok", "busy", "refused", "refused_verbose"
-# A refusal is about the request: one more opinion is heard, another owner's if there is one, then it stands.
+# A refusal is usually the request's fault. Ask one more deployment, of another owner if possible, then accept it.
 _MAX_REFUSALS = 2
 _REFUSALS = (400, 415, 422)
 _STATUS_OUTCOMES = {
@@ -32,8 +32,8 @@ _STATUS_OUTCOMES = {
     429: BUSY,
     503: BUSY,
 }
-# What no request can bring about. Anything else may be the request's fault, and counts against a deployment for its
-# caller, for everybody only when several callers agree.
+# Outcomes that a request cannot cause. Any other may be the request's fault: it counts against the deployment for
+# this caller, and for everybody only when several callers have it.
 _BLAMELESS = {"connect", "dns", "tls", "address_refused", "credential", BUSY}
 _DEFAULT_RETRY_SECONDS = 5.0
 _MAX_RETRY_SECONDS = 120.0
@@ -43,7 +43,7 @@ Decrypt = Callable[[Deployment], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """A transcript, who gave it, and whether timings were asked for in vain."""
+    """A transcript, the deployment that returned it, and whether requested timings are missing."""
 
     deployment: Deployment
     transcript: Transcript
@@ -52,9 +52,9 @@ class Success:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a request's way through the deployments ended: with a transcript, or with an error.
+    """The result of a failover run: a success or an error.
 
-    `attempts` has one entry an HTTP exchange, of which a deployment may get two; `tried` counts deployments.
+    `attempts` has one entry per HTTP exchange, at most two per deployment. `tried` counts deployments.
     """
 
     attempts: tuple[Attempt, ...]
@@ -65,7 +65,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Exchange:
-    """One HTTP exchange. `retry_after` is in seconds, `refusal` what a provider said that refused the request."""
+    """One HTTP exchange. `retry_after` is in seconds. `refusal` is the message of a provider that refused."""
 
     attempt: Attempt
     transcript: Transcript | None = None
@@ -75,7 +75,7 @@ class _Exchange:
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """One deployment's exchanges; `cooling_until` is a moment of before the first. Only a transcript is a success."""
+    """One deployment's exchanges. `cooling_until` is the cooldown's end as it was before the first exchange."""
 
     deployment: Deployment
     exchanges: tuple[_Exchange, ...]
@@ -84,13 +84,13 @@ class _Trial:
 
     @property
     def outcome(self) -> str:
-        """What came of it in the end."""
+        """The outcome of the last exchange."""
         return self.exchanges[-1].attempt.outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Failover:
-    """What a request's way through the deployments needs. Moments are seconds on the monotonic `clock`."""
+    """Tries deployments in order. Times are seconds on the monotonic `clock`."""
 
     client: ProviderClient
     cooldown: Cooldown
@@ -105,10 +105,10 @@ class Failover:
         deadline: float,
         caller: str | None = None,
     ) -> Outcome:
-        """Ask one deployment after the other until one gives a transcript, none is left, or time runs out.
+        """Try deployments until one returns a transcript, none is left, or the deadline passes.
 
-        `caller` is the user whose request it is: what the request itself may have caused is held against a
-        deployment for this user. Without one, it is for everybody.
+        `caller` is the user id of the request. A failure that the request may have caused counts against the
+        deployment for this user only; without a caller, for everybody.
         """
         cooling = [self.cooldown.cooling_until(each, self.clock(), caller) for each in ordered]
         chosen = ordered[: self.max_attempts]
@@ -139,7 +139,7 @@ class Failover:
         verbose = request.is_verbose and deployment.has_timestamps
         exchanges = [self._exchange(request, deployment, until, caller, verbose=verbose)]
         if exchanges[0].attempt.outcome == REFUSED_VERBOSE:
-            # Declared capable, yet refused: perhaps only the timings. A clean transcript beats an error.
+            # It declares timings but refused: try without them. A plain transcript is better than an error.
             exchanges.append(self._exchange(request, deployment, until, caller, verbose=False))
         transcript, outcome = exchanges[-1].transcript, exchanges[-1].attempt.outcome
         success = None
@@ -154,7 +154,7 @@ class Failover:
         return _Trial(deployment, tuple(exchanges), cooling_until, success)
 
     def _judge_timings(self, deployment: Deployment, transcript: Transcript, *, refused: bool) -> None:
-        """Silence says nothing, and lists that were left out as wrong may be wrong for this audio alone."""
+        """Update trust in declared timings. Silence proves nothing, and faulty lists may be due to this audio."""
         if not refused and (transcript.segments or transcript.words):
             self.cooldown.gave_timings(deployment)
         elif refused or (transcript.text.strip() and not transcript.faults):
@@ -169,7 +169,7 @@ class Failover:
         *,
         verbose: bool,
     ) -> _Exchange:
-        """One HTTP exchange; its outcome is from a closed set."""
+        """Make one HTTP exchange. Its outcome is from a closed set."""
         started = self.clock()
         transcript = refusal = retry_after = None
         try:
@@ -186,7 +186,7 @@ class Failover:
             elif outcome == REFUSED:
                 refusal = refusal_message(answer.body, api_key)
             elif outcome == BUSY:
-                # One that names no time counts too: another's two minutes must not be the caller's.
+                # Use the default without Retry-After, so that another deployment's 120 s does not set the wait.
                 retry_after = answer.retry_after or _DEFAULT_RETRY_SECONDS
         except (ProviderError, UnusableAnswerError) as failure:
             outcome = failure.kind
@@ -231,7 +231,7 @@ def _outcome_of(answer: Answer) -> str:
 
 
 def _refusal_stands(trials: Sequence[_Trial], chosen: Sequence[Deployment]) -> bool:
-    """After enough refusals, but not by one owner alone while another's deployment is yet to be asked."""
+    """Whether _MAX_REFUSALS deployments refused, of two owners unless no other owner's deployment is left."""
     refusing = [trial.deployment.owner for trial in trials if trial.outcome == REFUSED]
     if len(refusing) < _MAX_REFUSALS:
         return False
@@ -239,9 +239,9 @@ def _refusal_stands(trials: Sequence[_Trial], chosen: Sequence[Deployment]) -> b
 
 
 def _error(trials: Sequence[_Trial], cooling: Sequence[float]) -> UpstreamError:
-    """What the caller is told; `cooling` are the seconds for which deployments still cool."""
+    """Build the caller's error. `cooling` holds the remaining cooldowns in seconds."""
     headers = {"x-attempts": str(len(trials))}
-    # Merely busy, or known to be cooling down before it was asked: later may be another story.
+    # Every deployment was busy, or already in cooldown when it was tried: a later retry may succeed.
     if trials and all(trial.outcome == BUSY or trial.cooling_until is not None for trial in trials):
         said = [exchange.retry_after for trial in trials for exchange in trial.exchanges]
         waits = [wait for wait in (*said, *cooling) if wait and wait > 0] or [_DEFAULT_RETRY_SECONDS]

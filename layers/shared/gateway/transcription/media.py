@@ -1,15 +1,15 @@
-"""Which files are audio that the gateway accepts, and what they are called upstream (contract section 3)."""
+"""Decide which audio files are accepted, and their extension and type upstream (contract section 3)."""
 
 from typing import TYPE_CHECKING
 
 from gateway.errors import UnsupportedMediaType
 
-if TYPE_CHECKING:  # the prober takes 100 ms to import, and uploads need none
+if TYPE_CHECKING:  # the prober takes 100 ms to import, and uploads do not use it
     from gateway.audio import Audio
 
-# Of one file, in one request or in parts (contract section 3).
+# Per file, sent in one request or in parts (contract section 3).
 MAX_AUDIO_BYTES = 26_214_400
-# Speech is coded with no less (Opus from 6 kbit/s): of audio that cannot be measured, so many bits are a second.
+# The lowest bit rate of coded speech (Opus, 6 kbit/s), used for audio that cannot be measured.
 MIN_BITS_PER_SECOND = 6_000
 ACCEPTED = "wav, mp3, m4a/mp4, flac, ogg (vorbis, opus) and webm"
 
@@ -21,7 +21,7 @@ _WAV, _MP3, _MP4, _AAC = (
 )
 _FLAC, _OGG, _WEBM = ("flac", "audio/flac"), ("ogg", "audio/ogg"), ("webm", "audio/webm")
 
-# Label -> extension and canonical type, for a file whose bytes are not recognised: its provider is the judge.
+# Label -> extension and canonical type. Files whose bytes are not recognised go by label; the provider decides.
 _LABELS = {
     **dict.fromkeys(("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"), _WAV),
     **dict.fromkeys(("audio/mpeg", "audio/mp3", "audio/mpga"), _MP3),
@@ -32,19 +32,19 @@ _LABELS = {
     "audio/aac": _AAC,
 }
 _FORMATS = {"wav": _WAV, "mp3": _MP3, "mp4": _MP4, "flac": _FLAC, "ogg": _OGG, "webm": _WEBM, "aac": _AAC}
-# Recognised and measured, but accepted by label alone: it is none of the contract's six formats.
+# Recognised and measured, but accepted only with a matching label: not one of the contract's six formats.
 _BY_LABEL_ONLY = "aac"
 
 
 def max_seconds_in(size: int) -> float:
-    """The most seconds that `size` bytes of audio are believed to hold."""
+    """The maximum seconds of audio that `size` bytes can hold."""
     return size * 8 / MIN_BITS_PER_SECOND
 
 
 def admit(label: str | None, audio: "Audio") -> tuple[str, str]:
-    """The extension and canonical type under which a file goes upstream.
+    """Return the extension and canonical type to send upstream.
 
-    `label` is the part's media type, `audio` what its bytes were found to be. Raises UnsupportedMediaType.
+    `label` is the part's media type, `audio` the result of probing its bytes. Raises UnsupportedMediaType.
     """
     unsure = label is None or label == "application/octet-stream" or label.startswith("audio/")
     if label not in _LABELS and not unsure:

@@ -1,4 +1,4 @@
-"""A transcription request: the form's fields as a typed value, checked in the contract's order (section 3)."""
+"""Turn the form's fields into a typed request, checked in the contract's order (section 3)."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ _DECIMAL = re.compile(r"[+]?(?:[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[e
 
 @dataclass(frozen=True, slots=True)
 class SentFile:
-    """The file as it was sent: its bytes, and the media type that it was labelled with."""
+    """The file as sent: its bytes and the media type of its label."""
 
     content: memoryview
     label: str | None
@@ -32,9 +32,9 @@ class SentFile:
 
 @dataclass(frozen=True, slots=True)
 class AudioFile:
-    """The audio: its bytes, what they were found to be, and its name and type upstream.
+    """The audio: its bytes, the probe's result, and its extension and type upstream.
 
-    No provider is believed that it lasts longer than `max_seconds`.
+    A duration from a provider is ignored when it exceeds `max_seconds`.
     """
 
     content: memoryview
@@ -46,7 +46,7 @@ class AudioFile:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionRequest:
-    """What was asked. `others` are the fields that the gateway forwards without knowing them."""
+    """The request's fields. `others` are unknown fields that the gateway forwards."""
 
     file: AudioFile
     model: str
@@ -56,16 +56,16 @@ class TranscriptionRequest:
     granularities: tuple[str, ...] = ()
     temperature: str | None = None
     others: tuple[tuple[str, str], ...] = ()
-    # The gateways that it went through, this one last.
+    # Ids of the gateways it passed through, this one last.
     via: tuple[str, ...] = ()
 
     @property
     def is_verbose(self) -> bool:
-        """Whether timings were asked for."""
+        """Whether the request asks for timings."""
         return self.response_format == VERBOSE_JSON
 
     def upstream_fields(self, served_id: str, *, verbose: bool) -> list[tuple[str, str]]:
-        """The text fields as a provider gets them."""
+        """The text fields to send to a provider."""
         fields = [("model", served_id), ("response_format", VERBOSE_JSON if verbose else JSON)]
         if verbose:
             fields += [("timestamp_granularities[]", each) for each in self.granularities]
@@ -79,7 +79,7 @@ OpenUpload = Callable[[str], tuple[memoryview, str | None]]
 
 
 def find_file(parts: Sequence[Part], open_upload: OpenUpload) -> SentFile:
-    """The file that was sent. Raises MissingFile, FileTooLarge, NotFound, and InvalidRequest for two files."""
+    """Find the file. Raises MissingFile, FileTooLarge, NotFound, and InvalidRequest for two files."""
     files = [part for part in parts if part.name == "file"]
     if len(files) > 1:
         raise InvalidRequest("The form has more than one 'file' part. Send exactly one.", param="file")
@@ -100,8 +100,8 @@ def find_file(parts: Sequence[Part], open_upload: OpenUpload) -> SentFile:
 
 
 def admit_file(sent: SentFile, settings: TranscribeSettings) -> AudioFile:
-    """The audio, measured. Raises UnsupportedMediaType, and InvalidRequest when it is too long or, where
-    measuring is required, cannot be measured."""
+    """Measure the audio. Raises UnsupportedMediaType, and InvalidRequest when it is too long, or cannot be
+    measured although the settings require it."""
     found = audio.probe(sent.content, max_seconds=settings.max_audio_seconds)
     extension, media_type = media.admit(sent.label, found)
     if found.seconds is not None and found.seconds > settings.max_audio_seconds:
@@ -118,7 +118,7 @@ def admit_file(sent: SentFile, settings: TranscribeSettings) -> AudioFile:
 
 
 def read_fields(parts: Sequence[Part], file: AudioFile) -> TranscriptionRequest:
-    """The text fields. Raises InvalidRequest, whose `param` names the field."""
+    """Read the text fields. Raises InvalidRequest, whose `param` names the field."""
     fields: dict[str, list[str]] = {}
     for part in parts:
         if part.name != "file":

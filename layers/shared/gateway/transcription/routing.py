@@ -1,4 +1,4 @@
-"""Which deployment is asked, in what order, and for how long."""
+"""Choose which deployments to try, in what order, and for how long."""
 
 import random
 from collections import Counter, defaultdict
@@ -9,9 +9,9 @@ from gateway.accounts.keys import Caller
 from gateway.providers.deployments import Deployment
 from gateway.transcription.cooldown import Cooldown
 
-# Twice the expected time of long audio is more than a request has: whoever never answers must not get all of it.
+# Twice the expected time of long audio exceeds the request's deadline. A deployment that hangs must not use it all.
 MAX_SHARE = 0.75
-# When its cooling ends (0: not cooling), then what it falls short of: the preference, the capability. Less is better.
+# End of the cooldown (0: none), then whether the deployment misses the preference and the capability. Lowest first.
 Tier = tuple[float, bool, bool]
 _Entry = tuple[tuple[Tier, Deployment], int]
 
@@ -19,12 +19,11 @@ _Entry = tuple[tuple[Tier, Deployment], int]
 def order(
     deployments: Sequence[Deployment], caller: Caller, cooldown: Cooldown, now: float, *, verbose: bool
 ) -> list[Deployment]:
-    """The deployments in the order in which they are tried.
+    """Sort the deployments into the order in which they are tried.
 
-    Those that are not cooling down first; among them one of each owner before the second of any. Each owner is
-    represented by its best tier: the caller's own when preferred, then those with timestamps when timings are
-    asked. A cooling one is tried only after all others, the least bad first. A cleverer order (price, load,
-    latency) is a further place in the tier.
+    Deployments in cooldown come last, the least bad first. Among the others, every owner gets one turn before any
+    gets a second. Each owner's best tier goes first: the caller's own deployments if preferred, then those with
+    timestamps if the request asks for timings. To rank by price, load or latency, add a field to `Tier`.
     """
 
     def tier(deployment: Deployment) -> Tier:
@@ -38,10 +37,10 @@ def order(
 
 
 def draw(candidates: Sequence[Deployment], limit: int, user_id: str) -> list[Deployment]:
-    """At most `limit` of them: one of each owner in turn, so that no owner's number pushes out another.
+    """Pick at most `limit` candidates, one of each owner in turn, so that an owner with many cannot crowd out others.
 
-    Half of the places are for the caller's own, and whatever one side leaves is the other's. An owner's providers
-    take turns as well, so the caller's own are not lost while one of many providers is online.
+    Half of the places go to the caller's own deployments; each side may use the places the other leaves. An owner's
+    providers take turns too, so one online provider among many is still picked.
     """
     if len(candidates) <= limit:
         return list(candidates)
@@ -53,10 +52,10 @@ def draw(candidates: Sequence[Deployment], limit: int, user_id: str) -> list[Dep
 
 
 def _in_turns(deployments: Sequence[Deployment], tier: Callable[[Deployment], Tier]) -> list[Deployment]:
-    """The owners take turns, each with the best deployment that it has left.
+    """Let the owners take turns, each with its best remaining deployment.
 
-    In a tier an owner is drawn, then one of its providers, then a deployment, each with equal chances: services
-    and providers cost nothing to declare, so their number must not count.
+    Within a tier, draw an owner, then a provider, then a deployment, each with equal chances. Services and providers
+    cost nothing to declare, so their number must not matter.
     """
     luck: defaultdict[Hashable, float] = defaultdict(random.random)  # of an owner, or of a provider
 
@@ -77,7 +76,7 @@ def _in_turns(deployments: Sequence[Deployment], tier: Callable[[Deployment], Ti
 def _sorted(
     ranked: list[tuple[Tier, Deployment]], groups: list[Hashable], key: Callable[[_Entry], Any]
 ) -> list[tuple[Tier, Deployment]]:
-    """By a key that also sees each one's turn: how many of its group stand before it."""
+    """Sort by a key that also gets each entry's turn: the number of its group's entries before it."""
     seen: Counter[Hashable] = Counter()
     turns = []
     for group in groups:
@@ -87,11 +86,10 @@ def _sorted(
 
 
 def attempt_deadline(now: float, deadline: float, attempts_left: int, expected_seconds: float) -> float:
-    """Until when one attempt may last, so that a dead deployment leaves time for the next, and a slow honest one
-    is not killed to try another: twice what is expected of it, but at least an equal share of what is left, and at
-    most MAX_SHARE of it.
+    """Return the deadline of one attempt. All values are seconds on one clock.
 
-    All in seconds on one clock. The last or only attempt gets everything that is left.
+    An attempt gets twice its expected time, at least an equal share of the time left and at most MAX_SHARE of it.
+    So a dead deployment leaves time for the next, and a slow one can finish. The last attempt gets all the time left.
     """
     if attempts_left <= 1:
         return deadline

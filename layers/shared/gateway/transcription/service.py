@@ -1,4 +1,4 @@
-"""The use case: a form in, a transcript out, and a usage record whatever happens."""
+"""Run one transcription request: read the form, ask the deployments, keep one usage record."""
 
 import json
 import re
@@ -39,11 +39,11 @@ from gateway.usage.record import Duration, Record, settle
 if TYPE_CHECKING:
     from gateway.store.ports import CatalogStore, LimitStore
 
-# Lambda carries 6,291,556 bytes of response JSON, in which every quote and backslash is escaped.
+# Lambda returns at most 6,291,556 bytes of JSON, and escapes every quote and backslash of the body.
 MAX_REPLY_BYTES = int(5.5 * 1024 * 1024)
 _MAX_CARRIED_BYTES = 6_280_000
 DOWNGRADED = "x-downgraded-response-format"
-# Gateways that one request may go through: a box behind a gateway behind a gateway is more than anybody needs.
+# Gateways that one request may pass through. Three in a row is already unusual.
 MAX_GATEWAYS = 8
 _GATEWAY_ID = r"(?<![0-9a-f-])[0-9a-f-]{16,64}(?![0-9a-f-])"
 _LEASE_SLACK_SECONDS = 5.0
@@ -51,10 +51,10 @@ _LEASE_SLACK_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is known of one request before its body is read.
+    """One request before its body is read.
 
     `started_at` is in epoch seconds, `deadline` in seconds on the monotonic clock. `via` is the gateways' own header,
-    `proxies` every form of `Via`, as they were sent. The last two ids are the client's to choose.
+    `proxies` every form of `Via`, both as sent. The client can choose the last two ids.
     """
 
     caller: Caller
@@ -70,20 +70,20 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A successful answer: its JSON body, ready to be sent, its headers, and what of it is recorded."""
+    """A successful answer: the JSON body, the headers, and the fields for the usage record."""
 
     body: str
     headers: dict[str, str]
     format: str
     duration: Duration
     language: str | None
-    # Lists of timings that were left out because they cannot be true.
+    # Lists of timings that were dropped because they cannot be correct.
     faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What each step of a request returned; None for those that were not reached, or failed."""
+    """The result of each step; None for a step that failed or did not run."""
 
     admission: Admission | None = None
     sent: SentFile | None = None
@@ -98,7 +98,7 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What a transcription works with; one per warm process."""
+    """The ports and settings of a transcription; one per warm process."""
 
     settings: TranscribeSettings
     catalog: "CatalogStore"
@@ -106,9 +106,9 @@ class Dependencies:
     open_upload: Callable[[Caller], OpenUpload]
     decrypt: Decrypt
     limits: "LimitStore"
-    # Takes a finished record and returns when it is kept somewhere.
+    # Takes a finished record and returns once it is stored.
     save: Callable[[Record], None]
-    # Called after it and raising nothing: metrics must not cost a recorded answer.
+    # Runs after `save` and raises nothing: a metrics failure must not lose a recorded answer.
     report: Callable[[Record], None] = lambda _: None
     cooldown: Cooldown = field(default_factory=Cooldown)
     now: Callable[[], float] = time.time
@@ -116,11 +116,11 @@ class Dependencies:
 
 
 def run(call: Call, read_form: Callable[[], Sequence[Part]], gateway: Dependencies) -> Reply:
-    """Transcribe. Raises GatewayError; the usage record is kept before the caller learns of either."""
+    """Transcribe. Raises GatewayError. Stores the usage record before it returns or raises."""
     steps = _take(call, read_form, gateway)
     record = _record(call, steps, gateway.now())
     with deadline.extended(deadline.MARGIN_SECONDS):
-        # What limits get back is begun beside the record, and waited for after it.
+        # Return the lease and unused seconds while the record is written, then wait for them.
         given_back = limits.close(
             call.caller, steps.admission, steps.reservation, record.billed_seconds, gateway.limits
         )
@@ -132,12 +132,12 @@ def run(call: Call, read_form: Callable[[], Sequence[Part]], gateway: Dependenci
         return replace(steps.reply, headers=steps.reply.headers | headers)
     if isinstance(steps.failure, GatewayError):
         raise steps.failure.with_headers(headers)
-    # A repeat would send the audio again, and meet the same defect.
+    # A retry would upload the audio again and hit the same defect.
     raise InternalError({"x-should-retry": "false"} | headers) from steps.failure
 
 
 def _take(call: Call, read_form: Callable[[], Sequence[Part]], gateway: Dependencies) -> Steps:
-    """The steps of a request in the contract's order, up to the first that fails."""
+    """Run the steps in the contract's order, up to the first that fails."""
     admission = sent = file = request = reservation = outcome = reply = failure = None
     pool: Sequence[Deployment] = ()
     try:
@@ -157,7 +157,7 @@ def _take(call: Call, read_form: Callable[[], Sequence[Part]], gateway: Dependen
 
 
 def _record(call: Call, steps: Steps, now: float) -> Record:
-    """The one usage record of a request, from what its steps returned; `now` is in epoch seconds."""
+    """Build the request's usage record from the steps' results. `now` is in epoch seconds."""
     request, file, reply = steps.request, steps.file, steps.reply
     success = steps.outcome.success if steps.outcome else None
     model = success.deployment.model.slug if success and reply else None
@@ -190,10 +190,10 @@ def _record(call: Call, steps: Steps, now: float) -> Record:
 
 
 def _check_loop(call: Call, gateway_id: str) -> tuple[str, ...]:
-    """The ids of the gateways that a request went through, this one's last, as the next one is told.
+    """Return the ids of the gateways the request passed through, this one last, to send upstream.
 
-    Raises LoopDetected when it went through this one before. Two gateways that call each other see only each
-    other's id, so ids are handed on; a request that has been through many comes to no good end either.
+    Raises LoopDetected when this gateway's id is among them, or when there are MAX_GATEWAYS. Each gateway forwards
+    the ids it received, because two gateways that call each other would otherwise see only each other's id.
     """
     through = tuple(re.findall(_GATEWAY_ID, call.via.lower()))
     if gateway_id in f"{call.via} {call.proxies}".lower() or len(through) >= MAX_GATEWAYS:
@@ -202,7 +202,7 @@ def _check_loop(call: Call, gateway_id: str) -> tuple[str, ...]:
 
 
 def _admit(call: Call, gateway: Dependencies) -> Admission:
-    # The place is free again when this request must long be over.
+    # The lease ends after the request's deadline.
     lease_seconds = call.deadline - gateway.clock() + _LEASE_SLACK_SECONDS
     return limits.admit(
         call.caller,
@@ -214,7 +214,7 @@ def _admit(call: Call, gateway: Dependencies) -> Admission:
 
 
 def _find(call: Call, request: TranscriptionRequest, gateway: Dependencies) -> list[Deployment]:
-    """The deployments that this caller can call for the model. Raises NoProvider."""
+    """Find the deployments of the model that this caller can use. Raises NoProvider."""
     candidates = gateway.catalog.deployments(request.model, call.caller.user_id)
     eligible = pool_of(slug_of(request.model), _usable(candidates, call, gateway))
     if not eligible:
@@ -228,7 +228,7 @@ def _usable(candidates: Sequence[Deployment], call: Call, gateway: Dependencies)
 
 
 def _reserve(call: Call, file: AudioFile, gateway: Dependencies) -> Reservation | None:
-    """The audio's seconds, taken from the day's quota. Raises RateLimited."""
+    """Take the audio's seconds from the day's quota. Raises RateLimited."""
     billed = settle(file.audio.seconds, None).billed
     return limits.reserve_seconds(call.caller, billed, len(file.content), gateway.limits, gateway.now())
 
@@ -236,7 +236,7 @@ def _reserve(call: Call, file: AudioFile, gateway: Dependencies) -> Reservation 
 def _ask(
     call: Call, request: TranscriptionRequest, pool: Sequence[Deployment], gateway: Dependencies
 ) -> Outcome:
-    """Ask the deployments of the pool in turn."""
+    """Try the pool's deployments in order."""
     ordered = routing.order(pool, call.caller, gateway.cooldown, gateway.clock(), verbose=request.is_verbose)
     failover = Failover(
         gateway.client, gateway.cooldown, gateway.decrypt, gateway.settings.max_attempts, gateway.clock
@@ -245,7 +245,7 @@ def _ask(
 
 
 def _render(request: TranscriptionRequest, outcome: Outcome) -> Reply:
-    """The answer to the caller. Raises UpstreamError when there is no transcript, or one that no reply carries."""
+    """Build the answer. Raises UpstreamError when there is no transcript, or it is too large for a reply."""
     if outcome.success is None:
         assert outcome.error is not None
         raise outcome.error
@@ -268,11 +268,11 @@ def _render(request: TranscriptionRequest, outcome: Outcome) -> Reply:
 
 
 def _serialise(body: dict[str, Any], tried: int) -> str:
-    """As JSON that fits a reply. Raises UpstreamError when it does not, before anything is billed."""
+    """Serialise to JSON. Raises UpstreamError when it is too large for a reply, before anything is billed."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     try:
         size = len(text.encode())
-    except UnicodeEncodeError:  # half a surrogate pair from a provider: only as an escape is it text
+    except UnicodeEncodeError:  # a provider sent a lone surrogate, which JSON can carry only as an escape
         text = json.dumps(body, separators=(",", ":"))
         size = len(text)
     if size > MAX_REPLY_BYTES or size + text.count('"') + text.count("\\") > _MAX_CARRIED_BYTES:

@@ -1,4 +1,4 @@
-"""The only outbound HTTP of the project: one transcription request to one provider."""
+"""Send one transcription request to one provider: the only outbound HTTP of the project."""
 
 import queue
 import secrets
@@ -20,16 +20,16 @@ __all__ = ["Answer", "FailureKind", "ProviderClient", "ProviderError"]
 USER_AGENT = "stt-gateway/0.1.0"
 _IDLE_SECONDS = 60.0
 _IDLE_CONNECTIONS = 16
-# As browsers write names in form data (WHATWG HTML, multipart/form-data encoding algorithm).
+# How browsers escape names in form data (WHATWG HTML, multipart/form-data encoding algorithm).
 _NAME_ESCAPES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 
 Resolver = Callable[..., Sequence[tuple[Any, ...]]]
 
 
 class ProviderClient:
-    """Sends audio to providers over checked, pinned and verified connections, and keeps those warm.
+    """Sends audio to providers over checked, pinned and verified connections, and keeps them warm.
 
-    No proxies and no netrc are read from the environment. Redirects are answers like any other.
+    Ignores proxies and netrc from the environment. Does not follow redirects: they are ordinary answers.
     """
 
     def __init__(  # noqa: PLR0913
@@ -42,7 +42,7 @@ class ProviderClient:
         resolve: Resolver = socket.getaddrinfo,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`ca_bundle` is a PEM file whose roots are trusted besides the system's; OSError if unreadable."""
+        """`ca_bundle` is a PEM file of roots to trust besides the system's. Raises OSError if it is unreadable."""
         self._allow_private = allow_private
         self._connect_seconds = connect_seconds
         self._answer_bytes = answer_bytes
@@ -64,12 +64,10 @@ class ProviderClient:
         deadline: float,
         via: Sequence[str] = (),
     ) -> Answer:
-        """POST the audio to `<base_url>/audio/transcriptions`; any HTTP status is an answer, 3xx too.
+        """POST the audio to `<base_url>/audio/transcriptions`. Any HTTP status is an answer, including 3xx.
 
-        `via` are ids of the gateways that the request went through, the sender's own last.
-
-        `deadline` is a moment on the client's clock, in seconds, for everything: DNS, connecting, sending,
-        the answer's last byte. Raises ProviderError.
+        `via` are the ids of the gateways that the request passed through, this one last. `deadline`, in seconds on
+        the client's clock, covers DNS, connecting, sending and reading the whole answer. Raises ProviderError.
         """
         whole = Deadline(deadline, self._clock)
         audio = memoryview(audio).cast("B")
@@ -85,8 +83,8 @@ class ProviderClient:
         peers = self._checked_peers(base, opening)
         connection = self._take_idle(base, peers)
         if connection is not None:
-            # The peer may have given up the idle connection in the moment we used it: by closing it without
-            # a byte of an answer, or with a 408 to nobody. The request was not handled; a fresh one will tell.
+            # The peer may be closing the idle connection: it closes without a byte of an answer, or sends a 408.
+            # It did not handle the request, so send it again on a new connection.
             try:
                 answer = self._exchange(base, connection, segments, whole)
                 if answer.status != 408:
@@ -100,7 +98,7 @@ class ProviderClient:
         return self._exchange(base, connection, segments, whole)
 
     def close(self) -> None:
-        """Close the idle connections; the client stays usable (for SnapStart's restore)."""
+        """Close the idle connections. The client stays usable (for SnapStart's restore)."""
         with self._lock:
             idle, self._idle = self._idle, []
         for _, connection in idle:
@@ -126,7 +124,7 @@ class ProviderClient:
         return answer
 
     def _checked_peers(self, base: BaseUrl, deadline: Deadline) -> list[Peer]:
-        """The addresses of the host, resolved once, all of them public unless private ones are allowed."""
+        """Resolve the host once and check that all addresses are public, unless private ones are allowed."""
         if base.address is not None:  # refusal() has checked it
             family = socket.AF_INET6 if ":" in base.address else socket.AF_INET
             return [Peer(family, (base.address, base.port))]
@@ -143,7 +141,7 @@ class ProviderClient:
         return list(dict.fromkeys(peers))
 
     def _resolved(self, base: BaseUrl, deadline: Deadline) -> Sequence[tuple[Any, ...]]:
-        """What the resolver says, waited for in a thread, because getaddrinfo itself knows no timeout."""
+        """Resolve the host in a thread, because getaddrinfo has no timeout."""
         outcome: queue.SimpleQueue[Sequence[tuple[Any, ...]] | Exception] = queue.SimpleQueue()
 
         def look_up() -> None:
@@ -164,7 +162,7 @@ class ProviderClient:
         return found
 
     def _take_idle(self, base: BaseUrl, peers: Sequence[Peer]) -> Connection | None:
-        """A warm connection to one of the addresses that were checked for this very call, if there is one."""
+        """Take a warm connection to one of the addresses that this call has checked, if there is one."""
         key = (base.scheme, base.host, base.port)
         checked = {peer.address for peer in peers}
         while True:
@@ -173,7 +171,7 @@ class ProviderClient:
                 if position is None:
                     return None
                 connection = self._idle.pop(position)[1]
-            # The wall clock, because a monotonic one may stand still while a Lambda environment is frozen.
+            # Use the wall clock: a monotonic one may stop while a Lambda environment is frozen.
             age = abs(time.time() - connection.idle_since)
             if connection.address in checked and age <= _IDLE_SECONDS and not connection.is_stale():
                 return connection
@@ -189,14 +187,14 @@ class ProviderClient:
 
 
 def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
-    """Verification against the system's roots, certifi's where there are none, and those in `ca_bundle`."""
+    """Verify against the system's roots (certifi's if there are none) and those in `ca_bundle`."""
     context = ssl.create_default_context()
-    # The same rules on every Python. 3.13 began to refuse the roots that `openssl req -x509` makes (they have
-    # no key usage) and to accept a bundle with an intermediate or the server's own certificate.
+    # Use the same rules on every Python. By default, 3.13 and later refuse the roots that `openssl req -x509` makes
+    # (they have no key usage) and accept a bundle with an intermediate or the server's own certificate.
     context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
     context.set_alpn_protocols(["http/1.1"])
     if not _has_roots(context):
-        import certifi  # rarely needed, and 200 KB of PEM
+        import certifi  # rarely needed; loads 200 KB of PEM
 
         context.load_verify_locations(certifi.where())
     if ca_bundle is not None:
@@ -207,7 +205,7 @@ def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
 def _has_roots(context: ssl.SSLContext) -> bool:
     if context.cert_store_stats()["x509_ca"]:
         return True
-    # A directory of hashed certificates is read during a handshake only, and counts as 0 until then.
+    # OpenSSL reads a directory of hashed certificates only during a handshake; until then it counts as 0.
     folder = ssl.get_default_verify_paths().capath
     return folder is not None and any(Path(folder).glob("*.[0-9]"))
 
@@ -215,7 +213,7 @@ def _has_roots(context: ssl.SSLContext) -> bool:
 def _form(
     fields: Sequence[tuple[str, str]], filename: str, content_type: str, boundary: str
 ) -> tuple[bytes, bytes]:
-    """What goes before and after the audio in the form."""
+    """Build the bytes before and after the audio in the form."""
     lines = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(name)}"\r\n\r\n{value}\r\n'
         for name, value in fields
@@ -233,7 +231,7 @@ def _head(base: BaseUrl, boundary: str, length: int, api_key: str | None, via: S
     if api_key is not None and not _is_header_text(api_key):
         raise ProviderError("protocol", "the provider's api_key has characters that no header can carry")
     authorization = "" if api_key is None else f"Authorization: Bearer {api_key}\r\n"
-    # By `Via` (RFC 9110, section 7.6.3) proxies notice a loop; ours survives those that rewrite it.
+    # Proxies detect loops by `Via` (RFC 9110, section 7.6.3). Our own header survives those that rewrite `Via`.
     passed = f"Via: 1.1 {via[-1]}\r\nx-stt-gateway-via: {', '.join(via)}\r\n" if via else ""
     return (
         f"POST {base.path}/audio/transcriptions HTTP/1.1\r\n"

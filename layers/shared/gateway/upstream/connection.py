@@ -1,4 +1,4 @@
-"""One TCP or TLS connection to a provider, on which every wait ends at the deadline."""
+"""A TCP or TLS connection to a provider whose waits all end at the deadline."""
 
 import errno
 import math
@@ -14,53 +14,52 @@ FailureKind = Literal[
     "address_refused",  # the URL, or an address its host has, may not be dialled
     "dns",  # the host name has no address
     "connect",  # no address accepted a TCP connection
-    "tls",  # the handshake failed: certificate, name, protocol, or the peer hung up during it
+    "tls",  # the handshake failed: certificate, name, protocol, or the peer closed during it
     "timeout",  # connecting took longer than allowed, or the deadline passed
     "reset",  # the connection ended before the answer was complete
     "oversized",  # the answer is larger than allowed, compressed or not
-    "protocol",  # what came back is not HTTP, or what was to be sent cannot be said in HTTP
-    "encoding",  # a content encoding that was not asked for and is unknown or damaged
+    "protocol",  # the answer is not HTTP, or the request cannot be expressed in HTTP
+    "encoding",  # the answer's content encoding is unknown, or its body is damaged
 ]
 
-# A provider that loses power says nothing more. Probes notice that within 40 s, and they keep the address
-# translations of home routers alive while a long transcription is computed.
+# A provider that loses power does not close its connection. Probes detect this within 40 s, and keep the address
+# translations of home routers alive during a long transcription.
 _KEEPALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))
 _RECEIVE_BYTES = 64 * 1024
 _MIN_CONNECT_SECONDS = 1.0  # for one address when there are several; one SYN is repeated after 1 s
 
 
 class ProviderError(Exception):
-    """No answer came from the provider; `kind` is for metrics and routing, the text for the log alone."""
+    """The provider sent no usable answer. `kind` is for metrics and routing, the text only for the log."""
 
     def __init__(self, kind: FailureKind, detail: str) -> None:
         super().__init__(f"{kind}: {detail}")
         self.kind: FailureKind = kind
-        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment on a clock, in seconds, and what is being done until then."""
+    """A deadline on a clock, in seconds, and the activity that it limits."""
 
     at: float
     clock: Callable[[], float]
     doing: str = "sending the request and reading the answer"
 
     def left(self) -> float:
-        """Seconds left, more than 0; raises ProviderError `timeout` when there are none."""
+        """Seconds left, more than 0. Raises ProviderError `timeout` when none are left."""
         seconds = self.at - self.clock()
         if seconds <= 0:
             raise ProviderError("timeout", f"time ran out while {self.doing}")
         return seconds
 
     def within(self, seconds: float, doing: str) -> "Deadline":
-        """The deadline of a step that has at most so many seconds from now."""
+        """The deadline of a step of at most `seconds` from now."""
         return Deadline(min(self.at, self.clock() + seconds), self.clock, doing)
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One checked address of a provider, as `getaddrinfo` gave it."""
+    """One checked address of a provider, as `getaddrinfo` returned it."""
 
     family: int
     sockaddr: tuple[Any, ...]
@@ -74,8 +73,8 @@ class Peer:
 class Connection:
     """An open connection: sends requests and receives answers until a deadline.
 
-    The socket never blocks; every wait is a poll for the time that is left, so that neither a peer that
-    reads slowly nor one that sends a byte a second can hold a call longer than its deadline.
+    The socket never blocks. Every wait is a poll for the time left, so a peer that reads slowly or sends one byte
+    per second cannot hold a call past its deadline.
     """
 
     def __init__(self, sock: socket.socket, address: str) -> None:
@@ -87,20 +86,20 @@ class Connection:
         self._early = bytearray()
 
     def close(self) -> None:
-        """Close without a word; an answer that is still under way is not waited for."""
+        """Close at once, without waiting for an answer under way."""
         self._sock.close()
 
     def is_stale(self) -> bool:
-        """Whether an idle connection was closed, or spoke out of turn: nothing may be readable on it."""
+        """Whether an idle connection is unusable: closed, or with unexpected data to read."""
         if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
             return True
         return self._poll(select.POLLIN, 0) != 0
 
     def send(self, segments: Iterable[bytes | memoryview], deadline: Deadline) -> bool:
-        """Send the segments without copying them; False if the peer ended the request before its end.
+        """Send the segments without copying them; False if the peer ended the request early.
 
-        A peer that answers 413 or 401 early and closes makes sending fail. That is no error here: what
-        it said before is read next, and if it said nothing, reading reports the reset.
+        Sending fails when a peer answers early, with 413 or 401, and closes. This is not an error here: the caller
+        then reads that answer, and reading reports a reset if there is none.
         """
         self.received = 0
         watched = select.POLLIN | select.POLLOUT
@@ -114,7 +113,7 @@ class Connection:
                         verdict = self._early_status()
                         if verdict in {"3", "4", "5", "closed"}:
                             return False
-                        if verdict:  # an interim or successful answer: keep sending, read it later
+                        if verdict:  # an interim or successful answer: keep sending and read it later
                             watched = select.POLLOUT
                 except ssl.SSLWantReadError:
                     self._wait(select.POLLIN, deadline)
@@ -123,7 +122,7 @@ class Connection:
         return True
 
     def receive(self, deadline: Deadline) -> bytes:
-        """At least one byte, or none at the end of the stream."""
+        """Receive at least one byte, or none at the end of the stream."""
         if self._early:
             early, self._early = bytes(self._early), bytearray()
             return early
@@ -142,7 +141,7 @@ class Connection:
                 return data
 
     def _early_status(self) -> str:
-        """First digit of the status of an answer that came early, "closed", or "" if there is none yet."""
+        """The first digit of an early answer's status, "closed", or "" if there is no answer yet."""
         try:
             data = self._sock.recv(4096)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -170,7 +169,7 @@ class Connection:
 def dial(
     peers: Sequence[Peer], *, host: str, context: ssl.SSLContext | None, deadline: Deadline
 ) -> Connection:
-    """Connect to the first of the addresses that accepts, with TLS for `host` if a context is given."""
+    """Connect to the first address that accepts, with TLS for `host` if `context` is given."""
     sock, peer = _connect(peers, deadline)
     if context is None:
         return Connection(sock, peer.address)
@@ -181,7 +180,7 @@ def dial(
         raise ProviderError("tls", _reason(error)) from None
     try:
         secure.settimeout(deadline.left())
-        secure.do_handshake()  # its timeout counts for the whole handshake, not for each read
+        secure.do_handshake()  # its timeout covers the whole handshake, not each read
     except ProviderError:
         secure.close()
         raise
@@ -201,7 +200,7 @@ def _connect(peers: Sequence[Peer], deadline: Deadline) -> tuple[socket.socket, 
         share = min(left, max(left / (len(peers) - position), _MIN_CONNECT_SECONDS))
         try:
             sock = socket.socket(peer.family, socket.SOCK_STREAM)
-        except OSError as error:  # a family this machine does not speak
+        except OSError as error:  # this machine does not support the address family
             failure = error
             continue
         try:

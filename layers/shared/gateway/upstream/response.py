@@ -1,4 +1,4 @@
-"""A provider's answer: HTTP/1.1 read from a connection, bounded in size and time."""
+"""Read a provider's HTTP/1.1 answer from a connection, within limits of size and time."""
 
 import math
 import re
@@ -12,7 +12,7 @@ from gateway.upstream.connection import Connection, Deadline, ProviderError
 _HEAD_BYTES = 64 * 1024  # all headers, and all trailers
 _LINE_BYTES = 4 * 1024  # a status line, or the size of a chunk with its extensions
 _INTERIM_ANSWERS = 16
-_MAX_CHUNKS = 131_072  # 5 MiB in chunks of 40 bytes; of one byte each they would cost seconds of CPU time
+_MAX_CHUNKS = 131_072  # 5 MiB in chunks of 40 bytes; one-byte chunks would cost seconds of CPU time
 _GZIP_MEMBERS = 64
 _STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})( .*)?")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;.*)?")
@@ -32,13 +32,13 @@ class Answer:
 class _Head:
     minor_version: int
     status: int
-    headers: dict[str, str]  # lower-case names; what is repeated is joined with ", "
+    headers: dict[str, str]  # lower-case names; repeated ones are joined with ", "
 
 
 def read_answer(connection: Connection, deadline: Deadline, limit: int) -> tuple[Answer, bool]:
-    """The answer, its body decoded and at most `limit` bytes, and whether the connection can be used again.
+    """Read the answer, its decoded body of at most `limit` bytes, and whether the connection is reusable.
 
-    Raises ProviderError. The framing is RFC 9112, sections 6 and 7.
+    Raises ProviderError. Framing follows RFC 9112, sections 6 and 7.
     """
     reader = _Reader(connection, deadline, 2 * limit + 256 * 1024)
     head = reader.head()
@@ -60,7 +60,7 @@ def read_answer(connection: Connection, deadline: Deadline, limit: int) -> tuple
 
 
 class _Reader:
-    """Bytes of one answer, by line, by number, or to the end of the stream."""
+    """Reads the bytes of one answer: a line, a number of bytes, or all to the end."""
 
     def __init__(self, connection: Connection, deadline: Deadline, limit: int) -> None:
         self._connection = connection
@@ -69,11 +69,11 @@ class _Reader:
         self._buffer = bytearray()
 
     def is_drained(self) -> bool:
-        """Whether nothing has come that was not read."""
+        """Whether all received bytes have been read."""
         return not self._buffer
 
     def head(self) -> _Head:
-        """A status line and the headers after it."""
+        """Read a status line and its headers."""
         match = _STATUS_LINE.fullmatch(self.line(_LINE_BYTES).decode("latin-1"))
         if match is None:
             raise ProviderError("protocol", "the answer does not begin with a status line of HTTP/1.1")
@@ -87,7 +87,7 @@ class _Reader:
         return _Head(int(match[1]), int(match[2]), headers)
 
     def lines(self) -> list[str]:
-        """The lines up to an empty one, together at most 64 KiB."""
+        """Read the lines up to an empty one, at most 64 KiB in total."""
         lines: list[str] = []
         left = _HEAD_BYTES
         while line := self.line(left):
@@ -96,7 +96,7 @@ class _Reader:
         return lines
 
     def line(self, limit: int) -> bytes:
-        """One line without its end; a bare line feed ends it too (RFC 9112, section 2.2)."""
+        """Read a line without its end. A bare line feed ends it too (RFC 9112, section 2.2)."""
         searched = 0
         while (end := self._buffer.find(b"\n", searched)) < 0:
             searched = len(self._buffer)
@@ -110,7 +110,7 @@ class _Reader:
         return line.removesuffix(b"\r")
 
     def exactly(self, size: int) -> bytes:
-        """So many bytes."""
+        """Read `size` bytes."""
         while len(self._buffer) < size:
             self._receive()
         data = bytes(self._buffer[:size])
@@ -118,7 +118,7 @@ class _Reader:
         return data
 
     def to_the_end(self, limit: int) -> bytes:
-        """What comes until the peer closes, at most `limit` bytes."""
+        """Read to the end of the stream, at most `limit` bytes."""
         while len(self._buffer) <= limit and self._receive(may_end=True):
             pass
         _check_size(len(self._buffer), limit)
@@ -138,7 +138,7 @@ class _Reader:
 
 
 def _read_body(reader: _Reader, head: _Head, limit: int) -> tuple[bytes, bool]:
-    """The body as sent, and whether its end was marked by anything but the end of the connection."""
+    """Read the raw body, and whether its end was marked without closing."""
     if head.status in {204, 304}:
         return b"", True
     coding = head.headers.get("transfer-encoding", "identity").lower()
@@ -180,7 +180,7 @@ def _check_size(size: int, limit: int) -> None:
 
 
 def _decoded(body: bytes, encoding: str, limit: int) -> bytes:
-    """The body without its content encoding, of which it is told that none is wanted."""
+    """Decode the content encoding, which some servers use although the request asks for none."""
     encoding = encoding.strip().lower()
     if encoding in {"", "identity"} or not body:
         return body
@@ -188,7 +188,7 @@ def _decoded(body: bytes, encoding: str, limit: int) -> bytes:
         if encoding in {"gzip", "x-gzip"}:
             return _inflated(body, 16 + zlib.MAX_WBITS, limit)
         if encoding == "deflate":
-            # RFC 9110 means zlib's format; some servers send the bare one.
+            # RFC 9110 means zlib's format, but some servers send raw deflate.
             zlib_format = body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0
             return _inflated(body, zlib.MAX_WBITS if zlib_format else -zlib.MAX_WBITS, limit)
     except zlib.error:
@@ -212,7 +212,7 @@ def _inflated(body: bytes, window_bits: int, limit: int) -> bytes:
 
 
 def _retry_after(value: str) -> float | None:
-    """Seconds, from a number or an HTTP date; None if it is neither."""
+    """Parse a number or an HTTP date into seconds from now; None if it is neither."""
     value = value.strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
         return float(value)

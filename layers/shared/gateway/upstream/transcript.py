@@ -1,4 +1,4 @@
-"""A provider's answer: read, checked, and rendered as the caller asked; never anything it did not say."""
+"""Read and check a provider's transcript, and render it as the caller asked without adding to it."""
 
 import json
 import math
@@ -8,14 +8,14 @@ from typing import Any
 
 from gateway.usage.record import Duration
 
-# A timing may end a little after the audio: decoders pad the last frame.
+# A timing may end a little after the audio, because decoders pad the last frame.
 _TIMING_SLACK_SECONDS = 1.0
 _MAX_MESSAGE = 200
-# Levels of lists and objects in a list of segments: those of the engines have three. Python reads and writes
-# thousands, but the caller's JSON reader may not.
+# Max nesting of a list of segments. The engines use three levels. Python handles thousands, but the caller's JSON
+# reader may not.
 _MAX_LEVELS = 16
-# Lists and objects in an answer. 5 MiB hold 170,000 words with times; of empty lists they hold millions, whose reading
-# takes as long as what is left between a request's deadline and its function's.
+# Max lists and objects in an answer. 5 MiB hold 170,000 timed words, but millions of empty lists, which take so long
+# to parse that the function may end first.
 _MAX_CONTAINERS = 250_000
 _UNSAFE = re.compile(
     r"\w+://\S*"  # URLs
@@ -24,7 +24,7 @@ _UNSAFE = re.compile(
     r"|\b(?:[\w-]+\.)+[A-Za-z]{2,}(?::\d+)?(?:/\S*)?"  # host names, and file names like them
     r"|\b[A-Za-z][\w-]*:\d{2,5}\b(?:/\S*)?"  # host and port
     r"|(?:/[\w.-]+){2,}"  # paths
-    r"|\b(?:key|token|secret|password)\b\s*[:=]\s*\S+"  # what is said to be a secret
+    r"|\b(?:key|token|secret|password)\b\s*[:=]\s*\S+"  # labelled secrets
     r"|\b(?:sk|hf|pk|key|token|bearer)[-_ ][\w.-]{6,}"  # keys
     r"|[A-Za-z0-9+/_-]{32,}",  # long tokens
     re.IGNORECASE,
@@ -32,7 +32,7 @@ _UNSAFE = re.compile(
 
 
 class UnusableAnswerError(Exception):
-    """A 200 that is no transcript; `kind` is `not_json` or `no_text`."""
+    """A 200 without a transcript; `kind` is `not_json` or `no_text`."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(kind)
@@ -41,9 +41,9 @@ class UnusableAnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What a provider said. Times in seconds; a list is None when it was not sent or not usable.
+    """A provider's transcript. Times are in seconds. A list is None when it was not sent or is not usable.
 
-    `faults` names the lists that were left out because their timings cannot be true.
+    `faults` names the lists that were dropped because their timings cannot be correct.
     """
 
     text: str
@@ -55,14 +55,14 @@ class Transcript:
 
     @property
     def has_timings(self) -> bool:
-        """Whether any list of timings came; an empty one counts, silence has no words."""
+        """Whether any list of timings was sent. An empty one counts, because silence has no words."""
         return self.segments is not None or self.words is not None or bool(self.faults)
 
 
 def read_transcript(body: bytes, measured_seconds: float | None, max_seconds: float) -> Transcript:
-    """The transcript in a 200's body, as UTF-8 whatever the charset claims. Raises UnusableAnswerError.
+    """Read the transcript in a 200's body, as UTF-8 whatever its charset. Raises UnusableAnswerError.
 
-    No duration over `max_seconds` is believed (`media.max_seconds_in` says what the bytes can hold).
+    Ignores a duration over `max_seconds` (see `media.max_seconds_in`).
     """
     answer = _object(body)
     if answer is None:
@@ -87,9 +87,8 @@ def read_transcript(body: bytes, measured_seconds: float | None, max_seconds: fl
 
 
 def refusal_message(body: bytes, api_key: str | None = None) -> str | None:
-    """What a provider said when it refused the request, fit for strangers: short, one line, without URLs,
-    addresses, names of hosts or files, the service's `api_key` or anything like one. None when it said nothing
-    readable."""
+    """Make a refusing provider's message safe to show: one short line without URLs, addresses, host or file names,
+    the service's `api_key` or anything like a key. None when there is no readable message."""
     answer = _object(body) or {}
     error = answer.get("error")
     said = error.get("message") if isinstance(error, dict) else error
@@ -104,14 +103,14 @@ def refusal_message(body: bytes, api_key: str | None = None) -> str | None:
 
 
 def render_json(transcript: Transcript, duration: Duration) -> dict[str, Any]:
-    """The `json` body: text, and usage unless the duration is unknown."""
+    """Build the `json` body: text, and usage unless the duration is unknown."""
     return {"text": transcript.text} | _usage(duration)
 
 
 def render_verbose(
     transcript: Transcript, duration: Duration, granularities: tuple[str, ...]
 ) -> dict[str, Any]:
-    """The `verbose_json` body: what the provider said, of what was asked."""
+    """Build the `verbose_json` body: those requested fields that the provider sent."""
     body: dict[str, Any] = {"task": "transcribe"}
     if transcript.language is not None:
         body["language"] = transcript.language
@@ -133,7 +132,7 @@ def _object(body: bytes) -> dict[str, Any] | None:
     if body.count(b"[") + body.count(b"{") > _MAX_CONTAINERS:
         return None
     try:
-        # NaN and Infinity are not JSON: as null they fail the checks below instead of our own reply.
+        # NaN and Infinity are not JSON. As null they fail the checks below and cannot break our own reply.
         parsed = json.loads(body.decode("utf-8-sig"), parse_constant=lambda _: None, parse_float=_parse_float)
     except (ValueError, RecursionError):
         return None
@@ -141,13 +140,13 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 
 def _parse_float(text: str) -> float | None:
-    """1e999 is JSON, but Python makes it infinite, and would write it as what is not JSON."""
+    """Parse a float; None when it is infinite. Python reads 1e999 as infinity and would write invalid JSON."""
     value = float(text)
     return value if math.isfinite(value) else None
 
 
 def _finite(value: Any) -> float | None:
-    """A JSON number as it is (int stays int, so 0 is not rendered as 0.0); None for anything else."""
+    """Return a finite JSON number unchanged (an int stays an int, so 0 is not rendered as 0.0), else None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -176,8 +175,8 @@ def _is_timed(entry: Any, limit: float) -> bool:
 
 
 def _is_shallow(value: list[Any]) -> bool:
-    """Whether nothing in it is nested deeper than _MAX_LEVELS. Goes level by level, because Python's own stack is
-    what too deep a value would exhaust."""
+    """Whether nothing is nested deeper than _MAX_LEVELS. Goes level by level, because deep recursion would exhaust
+    Python's stack."""
     level: list[Any] = [value]
     for _ in range(_MAX_LEVELS):
         children = (child for each in level for child in (each.values() if isinstance(each, dict) else each))
@@ -188,7 +187,7 @@ def _is_shallow(value: list[Any]) -> bool:
 
 
 def _segments(value: Any, limit: float) -> list[dict[str, Any]] | None:
-    """Segments with every key the provider sent (avg_logprob, ...); the place in the list where it gave no id."""
+    """Segments with all keys that the provider sent (avg_logprob, ...). A missing id becomes the list position."""
     if not isinstance(value, list):
         return None
     if not all(_is_timed(each, limit) and isinstance(each.get("text"), str) for each in value):

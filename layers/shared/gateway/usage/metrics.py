@@ -1,4 +1,4 @@
-"""What is measured of every transcription, as embedded metrics."""
+"""Write the metrics of every transcription in embedded metric format."""
 
 from aws_lambda_powertools.metrics import MetricUnit
 
@@ -7,8 +7,8 @@ from gateway.usage.record import REPORTED, UNKNOWN, Record
 
 
 def report(record: Record) -> None:
-    """One embedded-metrics line a transcription. Names come from closed sets, never from what a user sent.
-    Raises nothing: the answer and its record do not depend on metrics."""
+    """Write one embedded-metrics line. Names come from closed sets, never from user input. Raises nothing, because
+    the answer and its record must not depend on metrics."""
     try:
         _report(record)
     except Exception as error:

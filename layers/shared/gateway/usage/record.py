@@ -1,4 +1,4 @@
-"""What is metered: one record for every transcription request, and the seconds that are billed."""
+"""The usage record of every transcription request, and its billed seconds."""
 
 import math
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ MEASURED, REPORTED, UNKNOWN = "measured", "provider", "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """The audio's length in seconds, exact, and where it is from; `seconds` is None when unknown.
+    """The audio's exact length in seconds and its source; `seconds` is None when unknown.
 
-    `provider_seconds` is kept when the provider's own figure disagrees with the measured one.
+    `provider_seconds` is set when the provider's figure disagrees with the measured one.
     """
 
     seconds: float | None
@@ -25,12 +25,12 @@ class Duration:
 
 
 def settle(measured: float | None, reported: float | None) -> Duration:
-    """The duration that counts: measured, else what the provider reported, else unknown.
+    """Choose the duration: the measured one, else the provider's, else unknown.
 
-    The provider's figure is kept beside the measured one when they differ by more than 5 % + 1 s.
+    Keeps the provider's figure beside the measured one when they differ by more than 5 % + 1 s.
     """
     if reported is not None:
-        # DynamoDB refuses numbers nearer to 0 than 1e-130, and with them the whole record.
+        # DynamoDB refuses a record with a number closer to 0 than 1e-130.
         reported = round(reported, 6)
     if measured is None:
         return Duration(None, UNKNOWN) if reported is None else Duration(reported, REPORTED)
@@ -40,7 +40,7 @@ def settle(measured: float | None, reported: float | None) -> Duration:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One deployment tried: its provider, what came of it, and how long it took."""
+    """One try of a deployment: its provider, outcome and duration."""
 
     provider: str
     outcome: str
@@ -49,7 +49,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A request's usage. It holds no prompt, transcript, audio or filename."""
+    """A request's usage, without prompt, transcript, audio or filename."""
 
     request_id: str
     user_id: str
@@ -68,15 +68,15 @@ class Record:
     error_type: str | None = None
     attempts: tuple[Attempt, ...] = ()
     latency_ms: int = 0
-    # Ids that a client can choose, noted to find the request by, never as a key.
+    # Ids that a client can choose, recorded for searching, never used as keys.
     api_gateway_request_id: str | None = None
     client_request_id: str | None = None
-    # Lists of timings that were left out because they cannot be true; logged, not stored.
+    # Lists of timings that were dropped because they cannot be correct; logged, not stored.
     faults: tuple[str, ...] = ()
 
     @property
     def billed_seconds(self) -> int:
-        """The whole seconds of a successful response, else 0."""
+        """The billed seconds of a successful response, else 0."""
         return 0 if self.error_type or self.http_status != 200 else self.duration.billed or 0
 
     @property

@@ -1,4 +1,4 @@
-"""Daily totals of usage: what one record adds to them, and what is asked of them (contract section 7)."""
+"""Daily totals of usage: what a record adds to them, and how they are queried (contract section 7)."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 @dataclass(frozen=True, slots=True)
 class Increment:
-    """What one request adds to one row of a user's totals, seen as a caller or as an operator; `seconds` are billed."""
+    """What one request adds to one row of a user's totals as caller or operator; `seconds` are billed."""
 
     user_id: str
     as_operator: bool
@@ -31,7 +31,7 @@ class Increment:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """Counts of one day, model and provider."""
+    """The counts of one day, model and provider."""
 
     day: str
     model: str | None
@@ -42,10 +42,10 @@ class Total:
 
 
 def increments(record: Record) -> list[Increment]:
-    """The rows a usage record counts in: the caller's own, and that of every operator whose provider was tried.
+    """Build the increments of a usage record: one for the caller, and one for the operator of every provider tried.
 
-    A provider that was tried in vain counts a failed request for its operator, though the caller may have got a
-    transcript from the next. A model that nobody serves is not counted by name: callers can make up any.
+    A provider that failed counts a failed request for its operator, even if the next one gave the caller a
+    transcript. Models that nobody serves are not counted by name, because callers can invent any.
     """
     day, served, seconds = timestamp(record.started_at)[:10], record.provider, record.billed_seconds
     tried = dict.fromkeys(attempt.provider for attempt in record.attempts)
@@ -60,7 +60,7 @@ def increments(record: Record) -> list[Increment]:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Which days, inclusive, grouped how, and seen as whom."""
+    """A query: the days, inclusive, the grouping, and the role."""
 
     start: str
     end: str
@@ -69,10 +69,10 @@ class Question:
 
     @classmethod
     def read(cls, query: Mapping[str, str], now: float) -> Self:
-        """From query parameters; the last 30 days by day unless told otherwise. Raises InvalidRequest."""
+        """Read the query parameters. Default: the last 30 days, by day. Raises InvalidRequest."""
         today = datetime.fromtimestamp(now, UTC).date()
         end = _day(query, "end") or max(today, _day(query, "start") or today)
-        # The calendar begins with the year 1, and any day of it may be asked.
+        # Python's calendar begins with the year 1; any of its days is a valid query.
         start = _day(query, "start") or max(end, FIRST_DAY) - timedelta(days=DEFAULT_DAYS - 1)
         if not start <= end:
             raise InvalidRequest("'start' must not be after 'end'.", param="start")
@@ -87,7 +87,7 @@ class Question:
 
 
 def answer(totals: Iterable[Total], group_by: str) -> dict[str, Any]:
-    """The list, one entry a group, sorted, and the total over all."""
+    """Build the sorted list, one entry per group, and the overall total."""
     groups: dict[str | None, dict[str, int]] = {}
     whole = _counts()
     for total in totals:
@@ -110,7 +110,7 @@ def _day(query: Mapping[str, str], name: str) -> date | None:
     if text is None:
         return None
     try:
-        if not _DAY.fullmatch(text):  # fromisoformat takes other forms too, such as weeks
+        if not _DAY.fullmatch(text):  # fromisoformat also accepts other forms, such as weeks
             raise ValueError
         return date.fromisoformat(text)
     except ValueError:

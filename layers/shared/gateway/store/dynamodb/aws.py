@@ -1,4 +1,4 @@
-"""AWS clients, made once and lazily, and DynamoDB's typed items."""
+"""AWS clients, created once and lazily, and DynamoDB's typed items."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ StoreError = (ClientError, BotoCoreError)
 
 
 class Patience(NamedTuple):
-    """How long one call may wait. `seconds` is its worst case: every try, with the pauses between them."""
+    """How long one call may wait. `seconds` is the worst case: all tries and the pauses between them."""
 
     seconds: float
     connect: float
@@ -26,13 +26,13 @@ class Patience(NamedTuple):
     tries: int
 
 
-# The most patient one that fits is taken. Pauses are botocore's: up to 1 s before the second try, 2 s before the third.
+# The longest that fits is used. Pauses are botocore's: up to 1 s before the second try, 2 s before the third.
 PATIENCES = (
     Patience(24.0, connect=2, read=5, tries=3),
     Patience(5.0, connect=0.5, read=1.5, tries=2),
     Patience(0.7, connect=0.3, read=0.4, tries=1),
 )
-# What a request on Lambda has at its beginning.
+# The one that fits a request on Lambda at its start.
 _ORDINARY = PATIENCES[1]
 
 _clients: WeakSet[Any] = WeakSet()
@@ -62,18 +62,18 @@ def client(service: str) -> Any:
 
 
 def dynamodb() -> Any:
-    """The client that almost every request on Lambda needs, to be made before the first one."""
+    """The client that almost every request on Lambda needs, to be created before the first one."""
     return _client("dynamodb", _ORDINARY)
 
 
 def _client(service: str, patience: Patience) -> Any:
-    with _making:  # botocore's session makes one client at a time
+    with _making:  # botocore's session is not safe for concurrent client creation
         return _made(service, patience)
 
 
 @cache
 def _made(service: str, patience: Patience) -> Any:
-    """botocore's own session makes it: boto3's adds 80 of 370 ms of cold start and nothing used here
+    """Create a client with botocore's session: boto3's adds 80 of 370 ms to a cold start, and nothing used here
     (docs/decisions.md)."""
     config = Config(
         connect_timeout=patience.connect,
@@ -93,14 +93,14 @@ def close_connections() -> None:
 
 
 def error_code(error: Exception) -> str:
-    """DynamoDB's name of what went wrong, or an empty string."""
+    """DynamoDB's error code, or an empty string."""
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", ""))
     return ""
 
 
 def is_throttled(error: Exception) -> bool:
-    """Whether DynamoDB answered, and refused because too much came at once."""
+    """Whether DynamoDB refused the call because of too many requests."""
     return error_code(error) in (
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
@@ -110,8 +110,8 @@ def is_throttled(error: Exception) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of a conditional write: whether its condition `held`, and the attributes that the call asked for,
-    of the item as it was written or, when the condition did not hold, as it stands."""
+    """The result of a conditional write: whether its condition `held`, and the requested attributes of the written
+    item or, if the condition did not hold, of the existing one."""
 
     held: bool
     attributes: dict[str, Any]
@@ -121,8 +121,8 @@ class Written:
 
 
 def conditionally(operation: str, **arguments: Any) -> Written:
-    """Call `put_item`, `update_item` or `delete_item` with a condition. Raises a StoreError, but not for a condition
-    that does not hold."""
+    """Call `put_item`, `update_item` or `delete_item` with a condition. Raises a StoreError, except when the condition
+    does not hold."""
     try:
         reply = getattr(client("dynamodb"), operation)(**arguments)
     except StoreError as error:
@@ -138,7 +138,7 @@ def _item_of(error: Exception) -> Mapping[str, Any]:
 
 
 def cancelled_by_condition(error: Exception) -> bool:
-    """Whether a transaction was refused by a condition, and not by a conflict that another try may not meet."""
+    """Whether a condition cancelled the transaction, rather than a conflict, which a retry may avoid."""
     if error_code(error) != "TransactionCanceledException" or not isinstance(error, ClientError):
         return False
     reasons = error.response.get("CancellationReasons", [])
@@ -146,13 +146,13 @@ def cancelled_by_condition(error: Exception) -> bool:
 
 
 def key(pk: str, sk: str) -> dict[str, dict[str, str]]:
-    """An item's key as DynamoDB wants it."""
+    """An item's key in DynamoDB's format."""
     return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
 def encode(item: Mapping[str, Any]) -> dict[str, Any]:
-    """A plain mapping as DynamoDB wants it, in place of boto3's serializer, which costs an import of boto3.
-    None is kept as NULL: an unknown duration is not an absent one. Raises TypeError for what DynamoDB cannot hold."""
+    """Convert a mapping to DynamoDB's format, without boto3's serializer and its import time. Keeps None as NULL,
+    because an unknown duration is not an absent one. Raises TypeError for types that DynamoDB cannot hold."""
     return {name: _encode(value) for name, value in item.items()}
 
 
@@ -177,7 +177,7 @@ def _encode(value: Any) -> dict[str, Any]:
 
 
 def decode(item: Mapping[str, Any]) -> dict[str, Any]:
-    """The reverse of `encode`; numbers come back as int where whole, else float."""
+    """Reverse `encode`. Whole numbers become int, others float."""
     return {name: _decode(value) for name, value in item.items()}
 
 
@@ -202,7 +202,7 @@ def query(
     between: tuple[str, str] | None = None,
     consistent: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """All items of one partition, those whose sort key begins with `prefix` or lies `between` two, page by page."""
+    """Read a partition's items page by page, or only those whose sort key has `prefix` or is `between` two values."""
     condition, values = "pk = :pk", {":pk": {"S": pk}}
     if prefix:
         condition += " AND begins_with(sk, :sk)"
@@ -232,18 +232,18 @@ def get(table: str, pk: str, sk: str, *, consistent: bool = False) -> dict[str, 
 
 
 def put(table: str, item: Mapping[str, Any]) -> None:
-    """Write one item whole."""
+    """Write one complete item."""
     client("dynamodb").put_item(TableName=table, Item=encode(item))
 
 
 class LeftUndoneError(BotoCoreError):
-    """DynamoDB answered, again and again, without doing all that was asked."""
+    """DynamoDB repeatedly left part of a batch unprocessed."""
 
     fmt = "too often left undone"
 
 
 class Pause:
-    """Between batches of which DynamoDB left something undone: longer each time, and not for ever."""
+    """Pauses between batches that DynamoDB did not process fully. Each is longer; their number is limited."""
 
     _MAX = 8
 
@@ -251,7 +251,7 @@ class Pause:
         self._times = 0
 
     def after(self, unprocessed: Sequence[Any]) -> None:
-        """Wait if anything was left. Raises a StoreError after the eighth time in a row."""
+        """Wait if anything is unprocessed. Raises a StoreError after the eighth time in a row."""
         if not unprocessed:
             self._times = 0
             return
@@ -265,7 +265,7 @@ class Pause:
 def batch_get(
     table: str, keys: Iterable[tuple[str, str]], *, consistent: bool = False
 ) -> list[dict[str, Any]]:
-    """Items by key, a hundred a call (BatchGetItem's limit); what is missing is left out."""
+    """Read items by key, a hundred per call (BatchGetItem's limit). Leaves out missing items."""
     wanted = [key(*each) for each in keys]
     found: list[dict[str, Any]] = []
     pause = Pause()

@@ -1,4 +1,4 @@
-"""What callers may reach: deployments of a model, and listings, with their providers' liveness."""
+"""Look up the deployments of a model, and listings, with their providers' last heartbeat."""
 
 import os
 import sys
@@ -15,21 +15,21 @@ from gateway.store.dynamodb.rows import Row, deployment_of
 from gateway.transcription import routing
 
 MAX_CANDIDATES = 100
-# Rows of a model that are read to draw from. The first of every provider come first, the second next: all of the
-# first are read (of 20 times as many providers as there are owners), and of the rest as many as make a thousand.
+# Max rows of a model to read. Every provider's first row sorts before any second. First rows are read up to this
+# number (200 owners with 20 providers each), later rows only while the total is below a thousand.
 MAX_FIRST_ROWS = 4_000
 MAX_ROWS = 1_000
-# And as many as weigh so many bytes: a row has up to 14 KB, and a partition gives 24 MB a second to all who ask.
+# Max bytes of later rows: a row has up to 14 KB, and a partition delivers 24 MB/s to all readers together.
 MAX_LATER_BYTES = 1_500_000
-# Bytes of deployments that a process remembers, and those of one without its texts.
+# Bytes of one deployment without its texts, and max bytes of deployments that a process caches.
 _OBJECTS_BYTES = 600
 MAX_REMEMBERED = 32_000_000
-# DynamoDB refuses partition keys over 2,048 bytes; no real model id comes near.
+# DynamoDB refuses partition keys over 2,048 bytes. Real model ids are far shorter.
 _MAX_MODEL_BYTES = 1024
 
 
 class CatalogStore:
-    """Deployments in the table named `table`; lookups that found something are remembered a few seconds."""
+    """Deployments in the table named `table`. Lookups that find something are cached for a few seconds."""
 
     def __init__(self, table: str) -> None:
         self.table = table
@@ -42,29 +42,29 @@ class CatalogStore:
         )
 
     def forget(self) -> None:
-        """Drop remembered lookups (after a restore from a snapshot)."""
+        """Drop cached lookups (after a restore from a snapshot)."""
         self._recent.clear()
         self._recent_listings.clear()
 
     def deployments(self, model: str, user_id: str) -> list[Deployment]:
-        """Deployments of `model` (slug or served id) that the user may use, online or not: one query and one
-        batch read of at most a hundred candidates, a random hundred when there are more."""
+        """Deployments of `model` (slug or served id) that the user may use, online or not. Costs one query and one
+        batch read of at most a hundred candidates, drawn at random when there are more."""
         slug = slug_of(model)
         if not slug or len(slug.encode("utf-8", "replace")) > _MAX_MODEL_BYTES:
             return []
         return self._recent.get((slug, user_id), lambda: self._read(user_id, f"model#{slug}", MAX_CANDIDATES))
 
     def listing(self, user_id: str) -> Listing:
-        """The deployments that the user may use, online or not, as far as listings reach."""
+        """The deployments that the user may use, online or not, within the limits of listings."""
         return self._listings.listing(user_id)
 
     def _read(self, user_id: str, partition: str, most: int | None) -> list[Deployment]:
         found: list[Deployment] = []
-        # A manifest that is replaced between the two reads leaves rows of one version and a head of the next;
-        # the second round, consistent, then sees the new rows.
+        # If a manifest is replaced between two reads, rows and head have different versions. A second, consistent
+        # read then sees the new rows.
         for consistent in (False, True):
             rows = [
-                # Whom it was found for is all that is remembered of the list.
+                # Cache only this user of the allowed users.
                 replace(deployment, allowed_users=(user_id,) if deployment.allowed_users else ())
                 for row in _first_of(aws.query(self.table, partition, consistent=consistent))
                 for deployment in deployment_of(row)
@@ -91,7 +91,7 @@ class CatalogStore:
 
 
 def _first_of(rows: Iterator[Row]) -> Iterator[Row]:
-    """As many rows of a model as are read, page by page."""
+    """Yield a model's rows up to the limits, page by page."""
     left = MAX_LATER_BYTES
     for number, row in enumerate(rows):
         is_first = row["sk"].startswith("0000#")
@@ -102,7 +102,7 @@ def _first_of(rows: Iterator[Row]) -> Iterator[Row]:
 
 
 def _size_of(deployments: Iterable[Deployment]) -> int:
-    """Bytes in memory, as if no two deployments shared anything."""
+    """Bytes in memory, assuming that deployments share nothing."""
     return sum(
         _OBJECTS_BYTES
         + sum(
@@ -121,12 +121,12 @@ def _size_of(deployments: Iterable[Deployment]) -> int:
 
 
 def _is_torn(rows: list[Deployment], found: list[Deployment], heads: dict[tuple[str, str], Row]) -> bool:
-    """Whether a provider has rows, but none of the version that its head names: one of the two was read too early."""
+    """Whether a provider has rows, but none of its head's version, because the manifest changed between the reads."""
     complete = {row.provider_key for row in found}
     return any(row.provider_key not in complete and row.provider_key in heads for row in rows)
 
 
 @cache
 def catalog_store() -> CatalogStore:
-    """The store on the table that PROVIDERS_TABLE names."""
+    """The store of the table in PROVIDERS_TABLE."""
     return CatalogStore(os.environ["PROVIDERS_TABLE"])

@@ -1,4 +1,4 @@
-"""Credentials of operators' services: KMS ciphertext at rest, clear only in memory for a minute."""
+"""Encrypt operators' credentials with KMS; keep them in clear only in memory, for a minute."""
 
 import hmac
 import os
@@ -10,7 +10,7 @@ from gateway.providers.deployments import CredentialUnavailableError, Deployment
 from gateway.store.dynamodb import aws
 from gateway.store.dynamodb.recent import Recent
 
-# A credential that its operator replaces has another ciphertext, so a minute makes nothing stale.
+# A replaced credential has another ciphertext, so a cached one is never stale.
 SECONDS = 60.0
 _BUDGET = 1_000_000
 
@@ -23,21 +23,21 @@ class CredentialStore:
         self._recent: Recent[str] = Recent(_size_of, budget=_BUDGET, seconds=SECONDS, clock=clock)
 
     def encrypt(self, credential: str, *place: str) -> bytes:
-        """The ciphertext that is stored beside the deployment. Raises a StoreError."""
+        """The ciphertext to store with the deployment. Raises a StoreError."""
         reply = aws.client("kms").encrypt(
             KeyId=self.key_id, Plaintext=credential.encode(), EncryptionContext=_context(*place)
         )
         return bytes(reply["CiphertextBlob"])
 
     def holds(self, ciphertext: bytes, credential: str, *place: str) -> bool:
-        """Whether a stored ciphertext is of this credential; false too when it cannot be decrypted."""
+        """Whether a stored ciphertext is that of this credential; False also when it cannot be decrypted."""
         try:
             return hmac.compare_digest(self._read(ciphertext, *place).encode(), credential.encode())
         except aws.StoreError:
             return False
 
     def decrypt(self, deployment: Deployment) -> str | None:
-        """The deployment's credential, or None when it needs none. Raises CredentialUnavailableError."""
+        """The deployment's credential; None when it has none. Raises CredentialUnavailableError."""
         ciphertext = deployment.credential
         if ciphertext is None:
             return None
@@ -58,7 +58,7 @@ class CredentialStore:
 
 
 def _size_of(credential: str) -> int:
-    """Bytes in memory, with the ciphertext it is remembered under."""
+    """Bytes in memory, including the ciphertext that is its key."""
     return 500 + 2 * len(credential)
 
 
@@ -68,5 +68,5 @@ def _context(owner: str, provider: str, service: str) -> dict[str, str]:
 
 @cache
 def credential_store() -> CredentialStore:
-    """The store on the key that CREDENTIALS_KEY_ID names."""
+    """The store of the key in CREDENTIALS_KEY_ID."""
     return CredentialStore(os.environ["CREDENTIALS_KEY_ID"])

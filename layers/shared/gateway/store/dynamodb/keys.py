@@ -1,10 +1,10 @@
-"""API keys and users. One table:
+"""Store API keys and users. One table:
 
 | pk | sk | holds |
 |---|---|---|
-| `key#<sha256>` | `key` | the key's record: what the authorizer reads |
-| `key_id#<key id>` | `key` | its hash, so that a key can be revoked by its public name |
-| `user#<user id>` | `key#<key id>` | its hash, so that a user's keys can be listed |
+| `key#<sha256>` | `key` | the key's record, read by the authorizer |
+| `key_id#<key id>` | `key` | the key's hash, to revoke it by its public name |
+| `user#<user id>` | `key#<key id>` | the key's hash, to list a user's keys |
 | `user#<user id>` | `user` | preference and limits |
 """
 
@@ -26,7 +26,7 @@ class KeyStore:
         self.table = table
 
     def identify(self, key: str, now: float) -> Caller | None:
-        """Whom the key stands for at `now` (epoch seconds); None when it is unknown, revoked or expired."""
+        """The caller that the key identifies at `now` (epoch seconds); None when unknown, revoked or expired."""
         item = aws.get(self.table, f"key#{keys.hash_key(key)}", "key")
         if item is None or not _record(item).is_valid(now):
             return None
@@ -34,11 +34,11 @@ class KeyStore:
         return Caller(item["user_id"], item["key_id"], preference, limits)
 
     def knows(self, key: str) -> bool:
-        """Whether the key was ever given out here, valid or not."""
+        """Whether this gateway issued the key, valid or not."""
         return keys.is_wellformed(key) and aws.get(self.table, f"key#{keys.hash_key(key)}", "key") is not None
 
     def user(self, user_id: str) -> tuple[str, Limits]:
-        """Preference and limits; the defaults for a user who never set any."""
+        """Preference and limits; the defaults if none were set."""
         item = aws.get(self.table, f"user#{user_id}", "user") or {}
         limits = Limits(
             item.get("requests_per_minute"),
@@ -64,7 +64,7 @@ class KeyStore:
     def create(
         self, user_id: str, *, name: str = "", expires_at: int | None = None, key: str | None = None
     ) -> tuple[str, KeyRecord]:
-        """A new key for the user, in clear for the only time, and its record. `key` fixes it (the local run)."""
+        """Create a key. Returns it in clear, the only time, with its record. `key` sets its value (local run)."""
         key = key or keys.generate_key()
         key_hash = keys.hash_key(key)
         key_id = keys.key_id_of(key_hash)
@@ -88,13 +88,13 @@ class KeyStore:
         return key, record
 
     def list(self, user_id: str) -> "list[KeyRecord]":
-        """All keys of a user, oldest first, revoked and expired ones too."""
+        """All keys of a user, oldest first, including revoked and expired ones."""
         pointers = aws.query(self.table, f"user#{user_id}", prefix="key#")
         items = aws.batch_get(self.table, [(f"key#{pointer['key_hash']}", "key") for pointer in pointers])
         return sorted(map(_record, items), key=lambda record: record.created_at)
 
     def revoke(self, key_id: str) -> KeyRecord | None:
-        """Revoke by public name; None when there is no such key. Revoking twice keeps the first time."""
+        """Revoke a key by its public name; None when there is no such key. A second call keeps the first time."""
         pointer = aws.get(self.table, f"key_id#{key_id}", "key")
         item = pointer and aws.get(self.table, f"key#{pointer['key_hash']}", "key", consistent=True)
         if not item:
@@ -119,5 +119,5 @@ def _record(item: dict[str, Any]) -> KeyRecord:
 
 @cache
 def key_store() -> KeyStore:
-    """The store on the table that KEYS_TABLE names."""
+    """The store of the table in KEYS_TABLE."""
     return KeyStore(os.environ["KEYS_TABLE"])

@@ -1,8 +1,8 @@
-"""What users have used of their limits: one small item each, changed by conditional updates. One table:
+"""Count users' use of their limits in small items, changed by conditional updates. One table:
 
 | pk | sk | holds |
 |---|---|---|
-| `user#<id>` | `requests`, `changes` | `due`: GCRA's timestamp; `leases`: `<expiry>#<random>` of each in flight |
+| `user#<id>` | `requests`, `changes` | `due`: GCRA timestamp; `leases`: `<expiry>#<random>` per request in flight |
 | `user#<id>` | `day#<days since 1970>` | `seconds` of audio taken that day |
 """
 
@@ -20,27 +20,27 @@ from gateway.accounts.limits import DAY_SECONDS, Claim, Taken, Wait
 from gateway.observability import logger
 from gateway.store.dynamodb import aws
 
-# Each may find that another request changed the item in between.
+# A try fails when another request changes the item in between.
 _TRIES = 5
-# A limit must not take the time of the request that it is checked for: of what is left it gets this share.
+# Share of the time left that a check may take, so that it does not use up the request's time.
 _SHARE = 0.4
 
 
 class LimitStore:
-    """Counters in the table named `table`. Nothing here raises: what cannot be counted passes uncounted."""
+    """Counters in the table named `table`. Raises nothing: if a request cannot be counted, it passes uncounted."""
 
     def __init__(self, table: str) -> None:
         self.table = table
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="limits")
 
     def take(self, claim: Claim, now: float) -> Taken:
-        """Count one more request at `now` (epoch seconds) and give it a place: one conditional update in most cases."""
+        """Count a request at `now` (epoch seconds) and give it a place, usually with one conditional update."""
         lease = f"{math.ceil(now + claim.lease_seconds)}#{secrets.token_hex(4)}" if claim.places else None
         try:
             with deadline.within(deadline.left() * _SHARE):
                 return self._take(claim, lease, now)
         except aws.StoreError as error:
-            if aws.is_throttled(error):  # by this user: passing uncounted would reward it
+            if aws.is_throttled(error):  # caused by this user, so do not let the request pass
                 return Taken("busy")
             logger.warning("a request was not counted", extra={"reason": type(error).__name__})
             return Taken()
@@ -64,10 +64,10 @@ class LimitStore:
         return Taken("busy")
 
     def _add(self, claim: Claim, lease: str | None, now: float, *, ahead: bool) -> aws.Written:
-        """The one update of a claim.
+        """Make the claim's update.
 
-        An UpdateExpression has no maximum, so a timestamp ahead of now and one behind are two updates. Neither
-        depends on a value that was read, so requests at once cannot be in each other's way.
+        An UpdateExpression cannot compute a maximum, so a timestamp ahead of now and one behind need different
+        updates. Neither depends on a value that was read, so concurrent requests do not conflict.
         """
         update, conditions = "SET expires_at = :expires", []
         values: dict[str, Any] = {":expires": {"N": str(int(now) + DAY_SECONDS)}}
@@ -88,7 +88,7 @@ class LimitStore:
         return self._update(claim.user_id, claim.counter, update, " AND ".join(conditions), values)
 
     def release(self, user_id: str, counter: str, lease: str) -> Wait:
-        """Begin to give a place in flight back."""
+        """Start releasing a place in flight."""
         failure = "a place in flight was not given back"
         return self._begin(lambda: self._release(user_id, counter, [lease]), failure)
 
@@ -96,7 +96,7 @@ class LimitStore:
         self._update(user_id, counter, "DELETE leases :leases", "", {":leases": {"SS": sorted(leases)}})
 
     def reserve_seconds(self, user_id: str, day: int, seconds: int, quota: int) -> bool:
-        """Take seconds of a day's quota if they are left, and at least one is."""
+        """Take seconds of a day's quota if they, and at least one, are left."""
         if seconds > quota:
             return False
         values = {":seconds": seconds, ":most": min(quota - seconds, quota - 1), ":expires": _expiry(day)}
@@ -109,7 +109,7 @@ class LimitStore:
             return not aws.is_throttled(error)
 
     def add_seconds(self, user_id: str, day: int, seconds: int) -> Wait:
-        """Begin to correct a day's seconds; negative gives back."""
+        """Start correcting a day's seconds; a negative number gives seconds back."""
         values = aws.encode({":seconds": seconds, ":expires": _expiry(day)})
         return self._begin(
             lambda: self._update(user_id, f"day#{day}", _ADD_SECONDS, "", values),
@@ -117,7 +117,7 @@ class LimitStore:
         )
 
     def _begin(self, change: Callable[[], object], failure: str) -> Wait:
-        """Start a change that nobody's answer depends on, in a thread that knows the deadline."""
+        """Start a change that no answer depends on, in a thread that has the request's deadline."""
         under_way: Future[object] = self._threads.submit(copy_context().run, change)
 
         def wait() -> None:
@@ -153,5 +153,5 @@ def _expiry(day: int) -> int:
 
 @cache
 def limit_store() -> LimitStore:
-    """The store on the table that LIMITS_TABLE names."""
+    """The store of the table in LIMITS_TABLE."""
     return LimitStore(os.environ["LIMITS_TABLE"])

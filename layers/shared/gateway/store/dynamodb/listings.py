@@ -1,4 +1,4 @@
-"""Listings: what everyone, or one user, can see; bounded, and cut fairly where there is more."""
+"""Read the listing of everyone or of one user, within limits, cut fairly when there is more."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -10,10 +10,10 @@ from gateway.store.dynamodb import aws
 from gateway.store.dynamodb.recent import Recent
 from gateway.store.dynamodb.rows import Row, listed_deployments, names_in
 
-# What one audience's part of a listing may read and hold. An owner has at most 20 providers, each with one row of
-# under 1 KB, so the rows of 500 owners who have as many as they may are read.
+# Limits of one audience's part of a listing. An owner has at most 20 providers, each with one row of under 1 KB, so
+# this reads the rows of 500 owners with the max number of providers.
 MAX_ROWS_READ = 10_000
-# Bytes of what providers list, and for each provider what reading its head weighs: a thousand small ones fit.
+# Bytes of the providers' listings, plus a weight per provider for reading its head: a thousand small ones fit.
 MAX_WEIGHT_READ = 2_000_000
 HEAD_WEIGHT = 1_500
 MAX_DEPLOYMENTS = 2_000
@@ -23,7 +23,7 @@ Heads = Callable[[Iterable[Key], bool], dict[Key, Row]]
 
 
 class Listings:
-    """Listings from the table named `table`. Everyone's part is remembered once for all users of the process."""
+    """Listings from the table named `table`. Everyone's part is cached once for all users of the process."""
 
     def __init__(self, table: str, heads: Heads, recent: Recent[Listing]) -> None:
         self.table = table
@@ -31,10 +31,10 @@ class Listings:
         self._recent = recent
 
     def listing(self, user_id: str) -> Listing:
-        """The user's own providers, those that list the user, and everyone's; two queries, a batch read for a hundred
-        providers, and one for what they list. The user's own come first wherever there is not room for all."""
+        """The user's own providers, those that allow the user, and everyone's. Costs two queries and, per hundred
+        providers, two batch reads: heads and listings. If not all fit, the user's own go first."""
         everyones = self._recent.get(EVERYONE, lambda: self._read(EVERYONE))
-        # Most users have nothing of their own, and that is remembered as long as what they see beside it.
+        # Most users have no providers of their own; cache that for as long as everyone's part.
         own = self._recent.get(user_id, lambda: self._read(user_id), keep_empty=bool(everyones))
         seen = {each.key for each in own.deployments}
         others = [each for each in everyones.deployments if each.key not in seen]
@@ -42,12 +42,12 @@ class Listings:
 
     def _read(self, audience: str) -> Listing:
         listing, is_torn = self._read_once(audience, consistent=False)
-        # A manifest that is replaced between two reads leaves rows of one version and a head of the next; a
-        # second round, consistent, then sees the new rows.
+        # If a manifest is replaced between two reads, rows and head have different versions. A second, consistent
+        # read then sees the new rows.
         return self._read_once(audience, consistent=True)[0] if is_torn else listing
 
     def _read_once(self, audience: str, *, consistent: bool) -> tuple[Listing, bool]:
-        """What there is now, and whether it is torn between two versions of a manifest."""
+        """Read the listing, and whether it mixes two versions of a manifest."""
         rows = list(
             islice(aws.query(self.table, f"audience#{audience}", consistent=consistent), MAX_ROWS_READ + 1)
         )
@@ -55,7 +55,7 @@ class Listings:
         for row in rows[:MAX_ROWS_READ]:
             owner, name, version = names_in(row)
             by_provider.setdefault((owner, name), []).append((version, row))
-        # Of an owner's many, those that were published last; which are online is not known yet.
+        # Prefer an owner's latest publications, because it is not known yet which providers are online.
         latest = sorted(by_provider, key=lambda key: by_provider[key][-1][0], reverse=True)
         chosen = share_out(
             _by_owner(latest),
@@ -82,7 +82,7 @@ class Listings:
     def _deployments(
         self, audience: str, current: dict[Key, list[Row]], heads: dict[Key, Row], *, consistent: bool
     ) -> dict[str, list[Deployment]]:
-        """What the providers' `current` rows show, by owner, each deployment with its provider's liveness."""
+        """Read the deployments of the `current` rows, by owner, with each provider's `last_seen_at`."""
         wanted = [
             (f"listing#{owner}", f"{name}#{heads[owner, name]['version']}")
             for (owner, name), rows in current.items()

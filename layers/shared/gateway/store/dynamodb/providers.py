@@ -2,16 +2,16 @@
 
 | pk | sk | holds |
 |---|---|---|
-| `owner#<owner>` | `head#<name>` | liveness and the pointer to the routing version: what a heartbeat writes |
+| `owner#<owner>` | `head#<name>` | last heartbeat and the pointer to the version that routes |
 | `owner#<owner>` | `meta#<name>` | public URL, PATCHed policies, the last upload's errors |
-| `owner#<owner>` | `version#<name>#<version>` | one uploaded manifest, redacted, and its credentials' ciphertext |
-| `owner#<owner>` | `roster` | a count of the owner's creations: two at once are not both the twentieth |
-| `model#<slug>` | `<rank>#<owner>#<name>#<version>` | one deployment, also under its served id where that differs |
-| `audience#<user or *>` | `<owner>#<name>#<version>` | which of the provider's services the user, or everyone, sees |
+| `owner#<owner>` | `version#<name>#<version>` | one uploaded manifest, redacted, and its encrypted credentials |
+| `owner#<owner>` | `roster` | the number of providers the owner created, so that concurrent creations keep the limit |
+| `model#<slug>` | `<rank>#<owner>#<name>#<version>` | one deployment, also under its served id if that differs |
+| `audience#<user or *>` | `<owner>#<name>#<version>` | the provider's services that the user, or everyone, sees |
 | `listing#<owner>` | `<name>#<version>` | the provider's services with their models, as listings show them |
 
-A manifest is written under a new version; then the head's pointer flips, conditionally, and readers, who read
-heads together with rows, take the new rows and leave the old. Names hold no `#`, so keys cannot be confused.
+A manifest's rows are written under a new version. Then a conditional update sets the head's pointer to it, and readers,
+who read heads and rows, use only rows of that version. Names contain no `#`, so keys are unambiguous.
 """
 
 import json
@@ -27,7 +27,7 @@ from gateway.providers.provider import MAX_PROVIDERS, AccessPolicy, Provider, de
 from gateway.store.dynamodb import aws
 from gateway.store.dynamodb.rows import Row, keys_before_listings, listing_of, rows_of
 
-# Of snapshots whose deployments stand under the keys that `rows_of` makes; earlier ones have no layout.
+# The layout of snapshots whose deployments have the keys of `rows_of`. Earlier snapshots have no layout.
 _LAYOUT = 2
 _CREATION_TRIES = 20
 
@@ -41,7 +41,7 @@ class ProviderStore:
     # --- what operators read
 
     def provider(self, owner: str, name: str) -> Provider | None:
-        """One provider whole, read consistently; None when the owner has none of that name."""
+        """One provider, complete and read consistently; None when the owner has none with this name."""
         keys = [(f"owner#{owner}", f"{kind}#{name}") for kind in ("head", "meta")]
         items = {item["sk"]: item for item in aws.batch_get(self.table, keys, consistent=True)}
         head, meta = items.get(f"head#{name}"), items.get(f"meta#{name}", {})
@@ -56,7 +56,7 @@ class ProviderStore:
         return _provider(owner, name, head, meta, snapshot or {})
 
     def owned(self, owner: str) -> list[Provider]:
-        """All providers of an owner by name: one query."""
+        """All providers of an owner, by name, in one query."""
         items = {item["sk"]: item for item in aws.query(self.table, f"owner#{owner}", consistent=True)}
         found = []
         for sk, head in sorted(items.items()):
@@ -69,8 +69,8 @@ class ProviderStore:
     # --- what operators write
 
     def beat(self, owner: str, name: str, now: float, *, create: bool = False) -> bool:
-        """Note that the provider was alive at `now`: one small write. False when it is unknown and not created, which
-        is not done for an owner who has MAX_PROVIDERS."""
+        """Record a heartbeat at `now` in one small write. False when the provider is unknown and was not created; an
+        owner with MAX_PROVIDERS gets no new one."""
         beaten = aws.conditionally(
             "update_item",
             TableName=self.table,
@@ -82,9 +82,9 @@ class ProviderStore:
         return beaten.held or (create and self._create(owner, name, now))
 
     def _create(self, owner: str, name: str, now: float) -> bool:
-        """Make a provider known; False when its owner has as many as one may have."""
+        """Create a provider; False when its owner has MAX_PROVIDERS."""
         for _ in range(_CREATION_TRIES):
-            # The roster before the heads: whoever creates one after this was read makes the transaction fail.
+            # Read the roster before the heads: a creation after this read makes the transaction fail.
             roster = aws.get(self.table, f"owner#{owner}", "roster", consistent=True) or {}
             heads = [
                 head["sk"]
@@ -100,7 +100,7 @@ class ProviderStore:
         raise aws.LeftUndoneError
 
     def _try_to_create(self, owner: str, name: str, now: float, creations: int) -> bool:
-        """False when somebody else created one since so many creations were counted."""
+        """Create the head; False when another creation changed the count since `creations` was read."""
         count = {
             "TableName": self.table,
             "Key": aws.key(f"owner#{owner}", "roster"),
@@ -125,8 +125,8 @@ class ProviderStore:
         return True
 
     def save_meta(self, provider: Provider) -> bool:
-        """Write what is not part of a manifest: public URL, policies, the last upload's errors. False, with
-        nothing written, when it was changed since `provider` was read."""
+        """Write the public URL, the policies and the last upload's errors. False, and writes nothing, when they
+        changed since `provider` was read."""
         item = {
             "pk": f"owner#{provider.owner}",
             "sk": f"meta#{provider.name}",
@@ -144,11 +144,11 @@ class ProviderStore:
         return aws.conditionally("put_item", TableName=self.table, Item=aws.encode(item), **condition).held
 
     def publish(self, provider: Provider) -> bool:
-        """Make `provider`'s document, policies and public URL route. False, with nothing changed for readers,
-        when another publication came between `provider` being read and the flip: read again and retry."""
+        """Route by `provider`'s document, policies and public URL. False, with nothing changed for readers, when
+        another publication came after `provider` was read: read again and retry."""
         version = f"{time.time_ns() // 1000:017d}{secrets.token_hex(3)}"
         deployments = deployments_of(provider, version)
-        # The snapshot first: from it a later sweep knows every row that an interrupted upload left.
+        # Write the snapshot first: a later sweep uses it to find the rows of an interrupted upload.
         self._put([_snapshot_row(provider, version)])
         listing = listing_of(deployments)
         self._put([*rows_of(deployments), *([listing] if listing else [])])
@@ -174,7 +174,7 @@ class ProviderStore:
         return flipped
 
     def delete(self, owner: str, name: str) -> bool:
-        """Remove a provider, its deployments and credentials. The head goes first: from then on nothing routes."""
+        """Delete a provider, its deployments and credentials. The head goes first, which stops routing."""
         reply = aws.client("dynamodb").delete_item(
             TableName=self.table, Key=aws.key(f"owner#{owner}", f"head#{name}"), ReturnValues="ALL_OLD"
         )
@@ -185,8 +185,8 @@ class ProviderStore:
         return "Attributes" in reply
 
     def _sweep(self, owner: str, name: str, is_stale: Callable[[str], bool]) -> None:
-        """Delete the rows of versions that no longer route, also what an interrupted upload left. A version's
-        snapshot, from which its rows are known, goes last, so that an interrupted sweep is taken up by the next."""
+        """Delete the rows of stale versions, including those of interrupted uploads. A version's snapshot, which
+        identifies its rows, goes last, so that the next sweep can finish an interrupted one."""
         prefix = f"version#{name}#"
         for item in list(aws.query(self.table, f"owner#{owner}", prefix=prefix, consistent=True)):
             version = item["sk"].removeprefix(prefix)
@@ -202,7 +202,7 @@ class ProviderStore:
         self._write([{"DeleteRequest": {"Key": aws.key(*key)}} for key in keys])
 
     def _write(self, requests: list[dict[str, Any]]) -> None:
-        """BatchWriteItem, 25 a call."""
+        """Write in batches of 25 (BatchWriteItem's limit)."""
         pause = aws.Pause()
         while requests:
             chunk, requests = requests[:25], requests[25:]
@@ -213,7 +213,7 @@ class ProviderStore:
 
 
 def _keys_of(deployments: list[Deployment], layout: int) -> list[tuple[str, str]]:
-    """The keys of everything that was written of a version beside its snapshot."""
+    """The keys of all rows of a version except its snapshot."""
     if layout < _LAYOUT:
         return list(keys_before_listings(deployments))
     listing = listing_of(deployments)
@@ -250,7 +250,7 @@ def _policies(row: Row) -> dict[str, AccessPolicy]:
 
 
 def _snapshot_row(provider: Provider, version: str) -> Row:
-    """The version's own row. It repeats the public URL and the policies that its deployments were made with."""
+    """The version's snapshot. It includes the public URL and the policies of its deployments."""
     return {
         "pk": f"owner#{provider.owner}",
         "sk": f"version#{provider.name}#{version}",
@@ -277,5 +277,5 @@ def _policies_json(provider: Provider) -> str:
 
 @cache
 def provider_store() -> ProviderStore:
-    """The store on the table that PROVIDERS_TABLE names."""
+    """The store of the table in PROVIDERS_TABLE."""
     return ProviderStore(os.environ["PROVIDERS_TABLE"])

@@ -1,4 +1,4 @@
-"""Lookups that were just made: remembered for a few seconds in the warm process, and then really forgotten."""
+"""Cache recent lookups in the warm process for a few seconds, then drop them from memory."""
 
 import time
 from collections.abc import Callable, Hashable
@@ -7,15 +7,15 @@ from typing import Generic, TypeVar
 
 Found = TypeVar("Found")
 
-# An operator's change is promised to be seen within 5 s (contract section 5); one is left for the read itself.
+# An operator's change must be visible within 5 s (contract section 5); 1 s is left for the read.
 SECONDS = 4.0
 
 
 class Recent(Generic[Found]):
-    """Values by key, kept for `seconds`, and of them the latest whose sizes, as `size_of` tells them in bytes, add up
-    to at most `budget`. What was not found is not kept, unless asked to.
+    """Values by key, kept for `seconds`. The oldest are dropped when the sizes, by `size_of` in bytes, exceed `budget`.
+    Empty values are not kept unless `get` says so.
 
-    An expired value is dropped by the next call for any key, or by a timer when no call comes.
+    The next call for any key drops expired values; without a call, a timer does.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Recent(Generic[Found]):
         self._budget = budget
         self._seconds = seconds
         self._clock = clock
-        # In the order of their expiry, since all are kept equally long.
+        # In order of expiry, because all are kept equally long.
         self._entries: dict[Hashable, tuple[float, int, Found]] = {}
         self._held = 0
         self._timer: Timer | None = None
@@ -38,11 +38,11 @@ class Recent(Generic[Found]):
 
     @property
     def held(self) -> int:
-        """Bytes that are remembered now."""
+        """Bytes cached now."""
         return self._held
 
     def get(self, key: Hashable, read: Callable[[], Found], *, keep_empty: bool = False) -> Found:
-        """The remembered value, else what `read` returns, remembered when it is not empty or `keep_empty`."""
+        """The cached value, else the result of `read`, which is cached if it is not empty or `keep_empty` is set."""
         with self._lock:
             self._drop_expired()
             if (entry := self._entries.get(key)) and self._clock() < entry[0]:
@@ -54,7 +54,7 @@ class Recent(Generic[Found]):
         return value
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop everything."""
         with self._lock:
             self._entries.clear()
             self._held = 0
@@ -84,7 +84,7 @@ class Recent(Generic[Found]):
             self._drop(oldest[0])
 
     def _wake(self) -> None:
-        """See to it that what is kept is dropped also when nobody asks for anything any more."""
+        """Start a timer that drops expired values even if no call comes."""
         if self._timer is None and self._entries:
             self._timer = Timer(self._seconds, self._woken)
             self._timer.daemon = True

@@ -1,7 +1,7 @@
-"""Deployments as rows of the providers table, and back.
+"""Convert deployments to rows of the providers table, and back.
 
-What others read past is small or bounded by provider: a listing's partition holds one row of under a KB for each
-provider, and what it lists is one item beside; of a model's rows the first of every provider come first.
+Other owners' rows cost a reader little. A listing's partition has one row of under 1 KB per provider; the listed
+content is a separate item. In a model's partition, every provider's first row sorts before any second.
 """
 
 import json
@@ -9,21 +9,19 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gateway.providers.deployments import EVERYONE, DeployedModel, Deployment, audiences
+from gateway.providers.model_list import MAX_DISPLAY_NAME
 from gateway.slugs import slug_of
 
 Row = dict[str, Any]
 
-# In listings a longer name is cut; it is decoration.
-MAX_DISPLAY_NAME = 128
-
 
 def rows_of(deployments: Sequence[Deployment]) -> Iterator[Row]:
-    """The rows that a provider's deployments stand in: by model, and the provider by audience for listings."""
+    """Build the rows of a provider's deployments: one per model name, and one per audience for listings."""
     seen: dict[str, int] = {}
     for deployment in deployments:
         for name in _names(deployment):
-            # How many the provider has before it under this name. It leads the sort key, so that a reader who
-            # stops early has read a row of each provider, and of none five hundred.
+            # The number of the provider's earlier rows under this name. It leads the sort key, so that a reader who
+            # stops early has read a row of each provider, not five hundred of one.
             rank = seen.get(name, 0)
             seen[name] = rank + 1
             yield _model_row(deployment, name, rank)
@@ -32,7 +30,7 @@ def rows_of(deployments: Sequence[Deployment]) -> Iterator[Row]:
 
 
 def listing_of(deployments: Sequence[Deployment]) -> Row | None:
-    """The one item that says what the provider lists, for all audiences; None when it lists nothing."""
+    """Build the item with everything the provider lists, for all audiences; None when it lists nothing."""
     if not deployments:
         return None
     first = deployments[0]
@@ -40,9 +38,9 @@ def listing_of(deployments: Sequence[Deployment]) -> Row | None:
         "pk": f"listing#{first.owner}",
         "sk": f"{first.provider}#{first.version}",
         "published_at": first.published_at,
-        # A public URL is that of all services, and once it may take 4 KB.
+        # A public URL, of up to 4 KB, applies to all services, so it is stored once.
         "base_url": first.base_url,
-        # One JSON text: it is read faster than typed attributes, and takes fewer bytes.
+        # One JSON text is faster to read than typed attributes, and smaller.
         "services": _as_json(
             [_listed_service(members, first.base_url) for members in _by_service(deployments)]
         ),
@@ -60,7 +58,7 @@ def _model_row(deployment: Deployment, name: str, rank: int) -> Row:
         "service": deployment.service,
         "base_url": deployment.base_url,
         "access": deployment.access,
-        # User ids hold no space.
+        # User ids contain no space.
         "allowed_users": " ".join(deployment.allowed_users),
         "published_at": deployment.published_at,
         "model": {
@@ -81,7 +79,7 @@ def _audience_rows(deployments: Sequence[Deployment]) -> Iterator[Row]:
         for audience in dict.fromkeys(
             (
                 *audiences(service.owner, service.access, service.allowed_users),
-                # The owner's own listing is read without everyone's, in which there may not be room for all.
+                # Everyone's listing may be cut, so the owner's own listing includes these too.
                 service.owner,
             )
         ):
@@ -90,9 +88,9 @@ def _audience_rows(deployments: Sequence[Deployment]) -> Iterator[Row]:
     for audience, numbers in seen_by.items():
         yield {
             "pk": f"audience#{audience}",
-            # Names hold no #. They stand here alone: each attribute more is 10 us for each provider that is read.
+            # Names contain no #. They are not attributes too, because each attribute costs 10 us per provider read.
             "sk": f"{first.owner}#{first.provider}#{first.version}",
-            # Which services of the provider's listing this audience sees, and how many bytes it has to read for it.
+            # The services of the provider's listing that this audience sees, and the listing's size in bytes.
             "services": " ".join(numbers),
             "bytes": len(listing["base_url"].encode()) + len(listing["services"].encode()),
         }
@@ -106,7 +104,7 @@ def _by_service(deployments: Sequence[Deployment]) -> list[list[Deployment]]:
 
 
 def _listed_service(members: list[Deployment], base_url: str) -> Row:
-    """A service in a listing: what all its models can stands once, and with a model what only it can."""
+    """A service in a listing. Features of all its models are stored once, the others with each model."""
     first = members[0]
     common = [
         feature for feature in first.model.features if all(feature in each.model.features for each in members)
@@ -135,7 +133,7 @@ def _names(deployment: Deployment) -> tuple[str, ...]:
 
 
 def deployment_of(row: Row) -> Iterator[Deployment]:
-    """The deployment that a row of a model's partition holds."""
+    """Read the deployment in a row of a model's partition."""
     users = row["allowed_users"]
     yield Deployment(
         owner=row["owner"],
@@ -145,7 +143,7 @@ def deployment_of(row: Row) -> Iterator[Deployment]:
         base_url=row["base_url"],
         model=_model(row["model"], ()),
         access=row["access"],
-        # A list in rows of before listings had an item of their own.
+        # Rows written before listings had their own item hold a list.
         allowed_users=tuple(users.split() if isinstance(users, str) else users),
         credential=row.get("credential"),
         published_at=row["published_at"],
@@ -159,10 +157,10 @@ def names_in(row: Row) -> tuple[str, str, str]:
 
 
 def listed_deployments(row: Row, listing: Row | None, audience: str) -> Iterator[Deployment]:
-    """What an audience sees by one of its rows, with the provider's `listing` item."""
+    """Read the deployments that an audience sees from its row and the provider's `listing` item."""
     owner, provider, version = names_in(row)
     if "models" in row:
-        # Written before listings had an item of their own: a row for each service, whole.
+        # Written before listings had their own item: one complete row per service.
         services, item = [row], row
     elif listing is None:
         return
@@ -181,7 +179,7 @@ def listed_deployments(row: Row, listing: Row | None, audience: str) -> Iterator
                 base_url=service.get("base_url") or item["base_url"],
                 model=_model(model, common),
                 access=service["access"],
-                # Whom the row stands for is all that a listing needs to know of the list.
+                # A listing needs only this audience of the allowed users.
                 allowed_users=() if audience in (EVERYONE, owner) else (audience,),
                 published_at=item["published_at"],
             )
@@ -199,7 +197,7 @@ def _model(row: Row, common: tuple[str, ...]) -> DeployedModel:
 
 
 def keys_before_listings(deployments: Sequence[Deployment]) -> Iterator[tuple[str, str]]:
-    """The keys that a version stood under which was written before listings had an item of their own."""
+    """The keys of a version that was written before listings had their own item."""
     services: dict[str, Deployment] = {}
     for number, deployment in enumerate(deployments):
         services.setdefault(deployment.service, deployment)

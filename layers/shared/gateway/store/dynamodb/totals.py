@@ -1,9 +1,9 @@
-"""Daily totals, kept exactly once from a stream that delivers at least once. One table:
+"""Count daily totals exactly once, from a stream that delivers at least once. One table:
 
 | pk | sk | holds |
 |---|---|---|
 | `user#<id>` or `operator#<id>` | `<day>#<model>#<provider>` | requests, failed, seconds |
-| `counted#user#<id>` | `<time>#<request id>` | that this record is in the totals; kept while a stream can repeat it |
+| `counted#user#<id>` | `<time>#<request id>` | marks a record as counted; kept while the stream can repeat it |
 """
 
 import os
@@ -12,14 +12,15 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from gateway.accounts.limits import DAY_SECONDS
 from gateway.observability import logger
 from gateway.store.dynamodb import aws
 from gateway.store.dynamodb.usage import key_of, record_of
 from gateway.usage.totals import Increment, Question, Total, increments
 
-# A stream repeats for at most a day; the rest is for a batch that is retried late.
-_COUNTED_SECONDS = 3 * 86_400
-# What stands in a key where a failed request has no model or provider.
+# A stream repeats records for at most a day; the rest covers late retries of a batch.
+_COUNTED_SECONDS = 3 * DAY_SECONDS
+# Replaces a failed request's missing model or provider in a key.
 _NONE = "-"
 
 
@@ -30,8 +31,8 @@ class TotalsStore:
         self.table = table
 
     def count_batch(self, batch: Sequence[Mapping[str, Any]]) -> str | None:
-        """Count the records of a batch of the usage table's stream, in order; the sequence number of the first that
-        cannot be counted now, None when all were. What the table forgets is no usage."""
+        """Count a batch of the usage table's stream, in order. Returns the sequence number of the first record that
+        cannot be counted now, None when all were counted. Ignores deletions by TTL."""
         for change in batch:
             if change["eventName"] != "INSERT":
                 continue
@@ -43,8 +44,8 @@ class TotalsStore:
         return None
 
     def count(self, item: Mapping[str, Any]) -> bool:
-        """Add a stored usage record to all its totals in one transaction; False when it was counted before.
-        Raises a StoreError, with nothing counted."""
+        """Add a usage record to all its totals in one transaction; False when it was counted before. Raises a
+        StoreError and then counts nothing."""
         pk, sk = key_of(item)
         marker = {"pk": f"counted#{pk}", "sk": sk, "expires_at": int(time.time()) + _COUNTED_SECONDS}
         put = {
@@ -105,5 +106,5 @@ def _total(item: Mapping[str, Any]) -> Total:
 
 @cache
 def totals_store() -> TotalsStore:
-    """The store on the table that TOTALS_TABLE names."""
+    """The store of the table in TOTALS_TABLE."""
     return TotalsStore(os.environ["TOTALS_TABLE"])

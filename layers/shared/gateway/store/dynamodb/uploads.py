@@ -1,13 +1,13 @@
-"""Uploads: their state in a table, their bytes in a bucket. The table:
+"""Keep the state of uploads in a table and their bytes in a bucket. The table:
 
 | pk | sk | holds |
 |---|---|---|
-| `user#<user id>` | `upload#<upload id>` | one upload, the sizes of its parts, and what completed it |
+| `user#<user id>` | `upload#<upload id>` | one upload, the sizes of its parts, and its completion |
 | `user#<user id>` | `open` | the set of `<expires_at>#<upload id>` of the user's open uploads |
 
-The bucket holds one object a part, `uploads/<user id>/<upload id>/<part id>`. S3's own multipart upload would
-join them, but takes no part under 5 MiB, which is more than one request carries. Every key begins with the
-caller, so no id, however made, leads to another user's upload.
+The bucket holds one object per part, `uploads/<user id>/<upload id>/<part id>`. S3's own multipart upload needs parts
+of at least 5 MiB, more than one request carries. Every key starts with the caller's id, so no upload id can reach
+another user's upload.
 """
 
 import os
@@ -19,13 +19,14 @@ from functools import cache
 from typing import Any
 
 from gateway import deadline
+from gateway.accounts.limits import DAY_SECONDS
 from gateway.store.dynamodb import aws
 from gateway.uploads import CANCELLED, COMPLETED, PENDING, StoredPart, Upload
 
-# TTL and the bucket's lifecycle clear up within two days; what is readable is decided by `expires_at` alone.
-_KEPT_SECONDS = 86_400
+# TTL and the bucket's lifecycle delete uploads within two days. Only `expires_at` decides what is readable.
+_KEPT_SECONDS = DAY_SECONDS
 _READERS = 8
-# S3 answers are read in pieces of this size, so that eight readers hold 2 MiB beside the buffer they fill.
+# S3 answers are read in pieces of this size, so that eight readers use 2 MiB besides the buffer they fill.
 _PIECE_BYTES = 262_144
 _READ_TRIES = 3
 
@@ -38,13 +39,13 @@ class UploadStore:
         self.bucket = bucket
 
     def upload(self, user_id: str, upload_id: str) -> Upload | None:
-        """The user's upload, read consistently; None when there is none of this id."""
+        """The user's upload, read consistently; None when there is none with this id."""
         item = aws.get(self.table, f"user#{user_id}", f"upload#{upload_id}", consistent=True)
         return _upload(user_id, item) if item else None
 
     def open(self, upload: Upload, most: int, now: float) -> int | None:
-        """Keep a new upload. When the user has `most` open ones already nothing is kept, and the epoch second at
-        which the first of them expires is returned."""
+        """Store a new upload. When the user already has `most` open uploads, store nothing and return the epoch second
+        at which the first of them expires."""
         if not self._reserve(upload, most):
             entries = (aws.get(self.table, f"user#{upload.user_id}", "open", consistent=True) or {}).get(
                 "entries", []
@@ -53,18 +54,18 @@ class UploadStore:
             self._release(upload.user_id, [entry for entry in entries if expiries[entry] <= now])
             if not self._reserve(upload, most):
                 return min((at for at in expiries.values() if at > now), default=upload.expires_at)
-        # The place is taken first: what fails in between costs the user a place for an hour, never one too many.
+        # Take the place first: a failure in between costs the user a place for an hour, but never exceeds the limit.
         aws.put(self.table, _item(upload))
         return None
 
     def write_part(self, upload: Upload, part_id: str, content: memoryview) -> None:
-        """Write the part's bytes, which count once they are noted; S3 checks the CRC-32 that botocore sends."""
+        """Write a part's bytes. They count once the part is noted. S3 checks the CRC-32 that botocore sends."""
         aws.client("s3").put_object(
             Bucket=self.bucket, Key=_key(upload, part_id), Body=bytes(content), ContentLength=len(content)
         )
 
     def note_part(self, upload: Upload, part_id: str, part: StoredPart, most: int) -> bool:
-        """Add a new part to a pending upload that has room for it; False, with nothing changed, otherwise."""
+        """Add a new part to a pending upload that has room for it; otherwise change nothing and return False."""
         return self._change(
             upload,
             "SET #parts.#part = :part, received = received + :size",
@@ -79,7 +80,7 @@ class UploadStore:
         )
 
     def complete(self, upload: Upload, part_ids: Sequence[str], md5: str | None, now: int) -> bool:
-        """Complete a pending upload to which no part was added since it was read; False otherwise."""
+        """Complete a pending upload that got no part since it was read; False otherwise."""
         changed = self._change(
             upload,
             "SET #status = :status, part_ids = :part_ids, md5 = :md5, completed_at = :now",
@@ -97,20 +98,20 @@ class UploadStore:
         return changed
 
     def cancel(self, upload: Upload) -> bool:
-        """Cancel a pending upload; False when it is not pending any more."""
+        """Cancel a pending upload; False when it is no longer pending."""
         changed = self._change(upload, "SET #status = :status", values={":status": CANCELLED})
         if changed:
             self._release(upload.user_id, [_entry(upload)])
         return changed
 
     def erase(self, upload: Upload) -> None:
-        """Delete the parts' bytes; a part that was still on its way goes with the bucket's lifecycle."""
+        """Delete the parts' bytes. The bucket's lifecycle deletes a part that arrives later."""
         if upload.parts:
             keys = [{"Key": _key(upload, part_id)} for part_id in upload.parts]
             aws.client("s3").delete_objects(Bucket=self.bucket, Delete={"Objects": keys, "Quiet": True})
 
     def read(self, upload: Upload, part_ids: Sequence[str]) -> bytearray:
-        """The parts' bytes in one buffer of exactly their size: read in parallel, each into its place."""
+        """Read the parts in parallel into one buffer of exactly their size."""
         sizes = [upload.parts[part_id].bytes for part_id in part_ids]
         content = bytearray(sum(sizes))
         rest, places = memoryview(content), []
@@ -118,9 +119,9 @@ class UploadStore:
             places.append(rest[:size])
             rest = rest[size:]
         keys = [_key(upload, part_id) for part_id in part_ids]
-        aws.client("s3")  # made before the threads, or each would make its own
+        aws.client("s3")  # create it before the threads, or each creates its own
         with ThreadPoolExecutor(min(_READERS, len(keys)), thread_name_prefix="parts") as readers:
-            # A thread knows the request's deadline only in a copy of this context.
+            # A copy of this context gives the thread the request's deadline.
             reads = [
                 readers.submit(copy_context().run, self._read_part, key, place)
                 for key, place in zip(keys, places, strict=True)
@@ -136,7 +137,7 @@ class UploadStore:
                 with closing(aws.client("s3").get_object(Bucket=self.bucket, Key=key)["Body"]) as body:
                     _fill(place, body)
             except aws.StoreError:
-                # botocore tries again until an answer begins, not when it breaks off later.
+                # botocore retries until an answer begins, but not when it breaks off later.
                 tries += 1
                 if tries == _READ_TRIES:
                     raise
@@ -167,7 +168,7 @@ class UploadStore:
         names: Mapping[str, str] | None = None,
         values: Mapping[str, Any],
     ) -> bool:
-        """Change an upload that is still pending and meets the condition; False when it is or does not."""
+        """Change an upload if it is still pending and meets the condition; False otherwise."""
         return self._update(
             _table_key(upload.user_id, f"upload#{upload.id}"),
             update,
@@ -197,9 +198,8 @@ class UploadStore:
 
 
 def _fill(place: memoryview, body: Any) -> None:
-    """Read a streamed answer to its end into `place`, whose size it must have. Raises ValueError otherwise; a
-    StoreError when the stream breaks off, the deadline passes, or the checksum is wrong, which botocore checks at
-    the end."""
+    """Read a streamed answer into `place`. Raises ValueError when the sizes differ, and a StoreError when the stream
+    breaks off, the deadline passes, or the checksum, which botocore checks at the end, is wrong."""
     while place:
         if deadline.left() <= 0:
             raise aws.DeadlinePassedError
@@ -260,5 +260,5 @@ def _upload(user_id: str, item: Mapping[str, Any]) -> Upload:
 
 @cache
 def upload_store() -> UploadStore:
-    """The store on the table and bucket that UPLOADS_TABLE and UPLOADS_BUCKET name."""
+    """The store of the table in UPLOADS_TABLE and the bucket in UPLOADS_BUCKET."""
     return UploadStore(os.environ["UPLOADS_TABLE"], os.environ["UPLOADS_BUCKET"])

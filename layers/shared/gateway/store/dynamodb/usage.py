@@ -1,8 +1,8 @@
-"""Usage records: written once per request id, and never lost between three places. The table:
+"""Write each usage record once per request id, to the table, the queue or the log. The table:
 
 | pk | sk | holds |
 |---|---|---|
-| `user#<id>` | `<time>#<request id>` | one record; TTL forgets it at `expires_at` |
+| `user#<id>` | `<time>#<request id>` | one record; TTL deletes it at `expires_at` |
 """
 
 import json
@@ -12,15 +12,15 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from gateway.accounts.limits import DAY_SECONDS
 from gateway.observability import logger
 from gateway.settings import usage_settings
 from gateway.store.dynamodb import aws
 from gateway.usage.record import Attempt, Duration, Record, timestamp
 
-# The replay command finds records that reached neither table nor queue by this name.
+# The replay command searches the log for this name to find records that reached neither table nor queue.
 LOST_RECORD = "usage_record_unwritten"
-DAY_SECONDS = 86_400
-# Attributes that are a record's field under the same name.
+# Attributes with the same name as the record's field.
 _SAME = (
     *("request_id", "user_id", "key_id", "api_gateway_request_id", "client_request_id"),
     *("model", "provider", "service", "format", "bytes", "requested_format", "returned_format", "language"),
@@ -31,15 +31,15 @@ Item = Mapping[str, Any]
 
 
 class UsageStore:
-    """Records in the table named `table`, by way of the queue at `queue_url` when the table does not answer."""
+    """Records in the table named `table`, or in the queue at `queue_url` while the table does not answer."""
 
     def __init__(self, table: str, queue_url: str) -> None:
         self.table = table
         self.queue_url = queue_url
 
     def save(self, record: Record) -> None:
-        """Write the record to the table, else to the queue, else to the log; one of the three holds it when this
-        returns, before the deadline if that is at least 1.5 s away. Raises nothing."""
+        """Write the record to the table, else to the queue, else to the log, before this returns. Keeps the deadline
+        if that is at least 1.5 s away. Raises nothing."""
         item = item_of(record, usage_settings().retention_days)
         try:
             self.write(item)
@@ -48,7 +48,7 @@ class UsageStore:
             self._enqueue(item)
 
     def write(self, item: Item) -> None:
-        """Write a record's item unless one of that request is there already. Raises a StoreError."""
+        """Write a record's item unless the request already has one. Raises a StoreError."""
         pk, sk = key_of(item)
         aws.conditionally(
             "put_item",
@@ -58,12 +58,12 @@ class UsageStore:
         )
 
     def write_messages(self, messages: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Write the records of an SQS batch; the ids of the messages that could not be written."""
+        """Write the records of an SQS batch. Returns the ids of the messages that could not be written."""
         failed = []
         for message in messages:
             try:
                 self.write(json.loads(message["body"]))
-            except (*aws.StoreError, ValueError, KeyError, TypeError) as error:  # one odd message fails alone
+            except (*aws.StoreError, ValueError, KeyError, TypeError) as error:  # a bad message fails alone
                 logger.warning("usage record stays in the queue", extra={"reason": type(error).__name__})
                 failed.append(str(message["messageId"]))
         return failed
@@ -76,12 +76,12 @@ class UsageStore:
 
 
 def key_of(item: Item) -> tuple[str, str]:
-    """Partition and sort key of a record: by user, in order of time, once per request id."""
+    """The record's partition and sort key: by user, in order of time, unique per request id."""
     return f"user#{item['user_id']}", f"{item['time']}#{item['request_id']}"
 
 
 def item_of(record: Record, retention_days: int) -> dict[str, Any]:
-    """A record as it is stored; `expires_at` (epoch seconds) is when the table may forget it."""
+    """Convert a record to its item. The table may delete it at `expires_at` (epoch seconds)."""
     return {
         **{name: getattr(record, name) for name in _SAME},
         "time": timestamp(record.started_at),
@@ -99,7 +99,7 @@ def item_of(record: Record, retention_days: int) -> dict[str, Any]:
 
 
 def record_of(item: Item) -> Record:
-    """The reverse of `item_of`. Raises KeyError or ValueError for what is no record."""
+    """Reverse `item_of`. Raises KeyError or ValueError when the item is not a record."""
     known: dict[str, Any] = {name: item[name] for name in _SAME if name in item}
     return Record(
         **{"key_id": "", **known},
@@ -111,5 +111,5 @@ def record_of(item: Item) -> Record:
 
 @cache
 def usage_store() -> UsageStore:
-    """The store on the table and queue that USAGE_TABLE and USAGE_QUEUE_URL name."""
+    """The store of the table in USAGE_TABLE and the queue in USAGE_QUEUE_URL."""
     return UsageStore(os.environ["USAGE_TABLE"], os.environ["USAGE_QUEUE_URL"])
