@@ -1,4 +1,4 @@
-"""Writes openapi.yaml, the source, as the JSON that the site function serves."""
+"""Converts openapi.yaml, the source, to the JSON that the site function serves."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ SERVED = ROOT / "functions" / "site" / "openapi.json"
 
 
 def as_json() -> str:
-    """The document as one line, ending in a line break."""
+    """The document as one line that ends in a line break."""
     document = yaml.safe_load(SOURCE.read_text("utf-8"))
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n"
 
