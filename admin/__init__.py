@@ -1,1 +1,1 @@
-"""`gateway-admin`: what operators and administrators do from a terminal."""
+"""`gateway-admin`: terminal commands for operators and administrators."""

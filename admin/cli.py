@@ -4,7 +4,7 @@ import typer
 
 from admin import key_commands, manifest_commands, provider_commands, usage_commands, user_commands
 
-# No pretty tracebacks: they print local variables, keys among them.
+# No pretty tracebacks: they print local variables, including keys.
 app = typer.Typer(
     name="gateway-admin",
     help="Manage an stt-gateway: manifests for operators; keys, users, providers and usage for administrators.",

@@ -1,4 +1,4 @@
-"""The three calls that an operator's agent makes to a gateway, and what can go wrong with them, in words."""
+"""The three calls that an operator's agent makes to a gateway, and their errors as messages."""
 
 import re
 from typing import Any
@@ -13,10 +13,10 @@ _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 
 
 class CallFailed(Exception):
-    """A call that did not succeed.
+    """A call failed.
 
-    `passing` says whether the same call can succeed later (no answer, 408, 429, 5xx); `status` is None when there
-    was no answer; `problems` are those of a manifest that was refused.
+    `passing`: whether the same call can succeed later (no answer, 408, 429, 5xx). `status`: None if there was no
+    answer. `problems`: those of a rejected manifest.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class CallFailed(Exception):
 
 
 class _Bearer(AuthBase):
-    """Given as `auth`, since requests would otherwise let a ~/.netrc replace the header."""
+    """Passed as `auth`: otherwise requests lets a ~/.netrc replace the header."""
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -47,10 +47,10 @@ class _Bearer(AuthBase):
 
 
 class GatewayCalls:
-    """Calls to the gateway at `url`, with or without the `/v1` that SDKs are given, as the owner of `key`."""
+    """Calls the gateway at `url` (with or without the `/v1` that SDKs need) as the owner of `key`."""
 
     def __init__(self, url: str, key: str) -> None:
-        """Raises ValueError when either cannot be one."""
+        """Raises ValueError if `url` or `key` is invalid."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("the gateway's URL must start with http:// or https:// and contain a host")
@@ -63,14 +63,14 @@ class GatewayCalls:
         self._session.headers["User-Agent"] = "gateway-admin"
 
     def register(self, name: str, hostname: str, port: int, public_url: str | None) -> int:
-        """Makes the provider known and online; returns its id."""
+        """Registers the provider and sets it online; returns its id."""
         body: dict[str, Any] = {"name": name, "tailnet_hostname": hostname, "agent_port": port}
         if public_url is not None:
             body["public_url"] = public_url
         return int(self._call("POST", "register", body).get("provider_id") or 0)
 
     def put_manifest(self, parsed: dict[str, Any]) -> None:
-        """Uploads the manifest. `raw_yaml` is left empty: no gateway routes by it, and it may hold secrets."""
+        """Uploads the manifest. `raw_yaml` stays empty: no gateway routes by it, and it may hold secrets."""
         self._call("PUT", "manifest", {"raw_yaml": "", "parsed": parsed})
 
     def heartbeat(self, name: str) -> None:
@@ -92,7 +92,7 @@ class GatewayCalls:
 
 
 def _reason(error: requests.RequestException) -> str:
-    """Never the library's own text: it can contain the header with the key."""
+    """Never returns the library's own text: it can contain the header with the key."""
     if isinstance(error, requests.Timeout):
         return f"did not answer within {TIMEOUT_SECONDS:.0f} s"
     if isinstance(error, requests.exceptions.SSLError):
@@ -134,5 +134,5 @@ def _failure(url: str, action: str, answer: requests.Response, reply: dict[str, 
 
 
 def _seconds(text: str | None) -> float:
-    # A date, which the header may also be, is as good as nothing: the backoff decides.
+    # The header may also hold a date. That is ignored: the backoff decides.
     return min(float(text), 3600.0) if text and re.fullmatch(r"[0-9]{1,9}", text) else 0.0

@@ -25,7 +25,7 @@ def user_id_of(text: str) -> str:
 
 
 def end_of(text: str, now: float) -> int:
-    """For --expires: the epoch second from which a key no longer works. A date alone is its last day (UTC).
+    """For --expires: the epoch second at which a key stops working. A date alone is its last day (UTC).
     Raises BadParameter."""
     try:
         if len(text) == len("2026-12-31"):

@@ -1,4 +1,4 @@
-"""A manifest on disk: read, validated, and its problems told by line."""
+"""Reads and validates a manifest on disk; reports problems by line."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ MAX_REPORTED = 100
 
 
 class Unusable(Exception):
-    """A file that holds no valid manifest; `lines` is what to tell, `name:line: path: problem` each."""
+    """The file holds no valid manifest; `lines` are the messages, each `name:line: path: problem`."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__("\n".join(lines))
@@ -22,7 +22,7 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class ManifestFile:
-    """A valid manifest, with `parsed`, which is what a gateway is sent: credentials included."""
+    """A valid manifest; `parsed` is what a gateway receives, including credentials."""
 
     name: str
     manifest: Manifest
@@ -30,7 +30,7 @@ class ManifestFile:
     document: Document
 
     def locate(self, problems: Iterable[str]) -> list[str]:
-        """A gateway's problems (`path: message`) with the lines of this file."""
+        """Adds this file's lines to a gateway's problems (`path: message`)."""
         split = (problem.partition(": ") for problem in problems)
         return _told(
             self.name, [(self.document.line_of(path), f"{path}{sep}{text}") for path, sep, text in split]
@@ -38,7 +38,7 @@ class ManifestFile:
 
 
 def read_file(path: Path) -> ManifestFile:
-    """Raises Unusable with everything that is wrong, in the order of the lines."""
+    """Raises Unusable with every problem, in line order."""
     name = str(path)
     text = _read_text(path, name)
     try:
@@ -51,7 +51,7 @@ def read_file(path: Path) -> ManifestFile:
     try:
         valid = manifest.validate(document.value)
     except InvalidManifestError as invalid:
-        # A place whose notation is already wrong is not told twice.
+        # Do not report a place twice if its notation is already wrong.
         fresh = {where: told for where, told in invalid.found.items() if where not in document.problems}
         found += [(document.line_of(where), f"{where}: {told}") for where, told in fresh.items()]
         raise Unusable(_told(name, found)) from None
@@ -63,7 +63,7 @@ def read_file(path: Path) -> ManifestFile:
 def _read_text(path: Path, name: str) -> str:
     try:
         with path.open("rb") as file:
-            # Never more than the limit into memory: the parser is slow, and /dev/zero is endless.
+            # Never read more than the limit: the parser is slow, and /dev/zero is endless.
             raw = file.read(manifest.MAX_BYTES + 1)
     except OSError as error:
         raise Unusable([f"{name}: {error.strerror or 'cannot be read'}"]) from None

@@ -1,4 +1,4 @@
-"""`providers`: what operators have published, and whether it routes."""
+"""`providers`: what operators have published, and whether it can be routed to."""
 
 import time
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from gateway.store.dynamodb.providers import ProviderStore
 
 app = typer.Typer(name="providers", help="Operators' providers.", no_args_is_help=True, rich_markup_mode=None)
 
-# No subcommand may be mistaken for the group's own: typer makes a group of one command that command.
+# Keep `list` a subcommand: typer collapses a group of one command into that command.
 app.callback()(lambda: None)
 
 
@@ -44,7 +44,7 @@ def list_providers(
 
 
 def _owners(store: ProviderStore) -> list[str]:
-    """Everyone who has a provider. A scan: no listing by all owners is kept, since no request needs one."""
+    """Everyone who has a provider. Scans the table: no request needs this, so there is no index for it."""
     pages = (
         aws.client("dynamodb")
         .get_paginator("scan")
@@ -59,8 +59,8 @@ def _owners(store: ProviderStore) -> list[str]:
 
 
 def _of(store: ProviderStore, settings: CatalogSettings, owner: str) -> list[dict[str, Any]]:
-    """The provider objects of the contract, as `GET /v1/providers` answers them to their owner."""
-    # A listing takes in no credential: none is encrypted, and none can be one of our keys.
+    """The contract's provider objects, as `GET /v1/providers` returns them to their owner."""
+    # A listing accepts no credential: there is none to encrypt or to compare with our keys.
     operator = Operator(owner, store, CredentialStore(""), settings, time.time(), is_own_key=lambda _: False)
     listed: list[dict[str, Any]] = operator.list_providers()["data"]
     return listed

@@ -1,4 +1,4 @@
-"""Publishing a manifest, once or for as long as the process lives."""
+"""Publishes a manifest, once or for as long as the process runs."""
 
 import random
 import signal
@@ -15,7 +15,7 @@ Say = Callable[[str], None]
 
 
 class Publisher:
-    """One provider's manifest at one gateway; `say` tells what happens, `wait` sleeps (seconds)."""
+    """One provider's manifest at one gateway; `say` reports progress, `wait` sleeps (seconds)."""
 
     def __init__(
         self,
@@ -48,8 +48,8 @@ class Publisher:
         )
 
     def keep_online(self, every: float) -> None:
-        """Publishes, then beats every `every` seconds, for ever; publishes again when the gateway has forgotten the
-        provider. What can pass is tried again; raises CallFailed for what cannot."""
+        """Publishes, then sends a heartbeat every `every` seconds, for ever; publishes again if the gateway has lost
+        the provider. Retries temporary failures; raises CallFailed for others."""
         self._persist(self.publish)
         self._say(f"heartbeat every {every:g} s; stop with Ctrl-C")
         due = time.monotonic()
@@ -57,7 +57,7 @@ class Publisher:
             due += every
             self._wait(max(0.0, due - time.monotonic()))
             self._persist(self._beat)
-            # After an outage the rhythm starts anew: missed beats are not made up for.
+            # After an outage the interval restarts: missed heartbeats are not sent.
             due = max(due, time.monotonic() - every)
 
     def _beat(self) -> None:
@@ -70,7 +70,7 @@ class Publisher:
             self.publish()
 
     def _persist(self, call: Callable[[], None]) -> None:
-        """Makes a call until it succeeds, at growing distances, so that a gateway that comes back is not flooded."""
+        """Repeats a call until it succeeds, with growing waits so as not to flood a gateway that is back."""
         failures = 0
         while True:
             try:
@@ -89,13 +89,13 @@ class Publisher:
 
 
 def backoff(failures: int) -> float:
-    """Seconds to wait after so many failures in a row: doubling from 1 to 30, less up to half of it at random."""
+    """Seconds to wait after this many failures in a row: doubles from 1 to 30, less up to half at random."""
     longest = min(MAX_BACKOFF_SECONDS, 2.0 ** min(failures - 1, 10))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 (spreads calls, keeps no secret)
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 (spreads calls, not a secret)
 
 
 def stop_on_signals() -> None:
     """Makes SIGTERM and SIGINT raise KeyboardInterrupt at once, even inside a call. Shells start background jobs
-    with SIGINT ignored, so that has to be said too."""
+    with SIGINT ignored, so this sets it too."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)

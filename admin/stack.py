@@ -1,4 +1,4 @@
-"""Where the gateway's tables are, and what AWS refuses, in words."""
+"""Finds the gateway's tables, and turns AWS's errors into messages."""
 
 import os
 from collections.abc import Iterator
@@ -53,12 +53,12 @@ def usage_store(stack: str | None) -> UsageStore:
 
 
 def dead_letters_of(stack: str | None) -> str:
-    """The URL of the queue where records wait that nothing could write."""
+    """The URL of the queue that holds records nothing could write."""
     return _table("USAGE_DEAD_LETTERS_URL", "UsageDeadLetters", stack)
 
 
 def settings_of(stack: str | None) -> CatalogSettings:
-    """When a provider counts as online and dialable: as the stack's parameters say, else as the environment does."""
+    """When a provider counts as online and dialable: from the stack's parameters, else the environment."""
     if not stack:
         return CatalogSettings.read()
     given = _described(stack).get("Parameters", [])
@@ -72,8 +72,8 @@ def settings_of(stack: str | None) -> CatalogSettings:
 
 @contextmanager
 def refusals_in_words() -> Iterator[None]:
-    """Ends the command with one line when AWS refuses or does not answer."""
-    # The SDKs of other languages read AWS_REGION; botocore reads only the older name.
+    """Ends the command with one line if AWS refuses or does not answer."""
+    # Other languages' SDKs read AWS_REGION; botocore reads only the older name.
     if region := os.environ.get("AWS_REGION"):
         os.environ.setdefault("AWS_DEFAULT_REGION", region)
     try:

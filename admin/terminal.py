@@ -1,4 +1,4 @@
-"""What commands print: tables or JSON on stdout, failures in words on stderr."""
+"""Prints what commands return: tables or JSON on stdout, error messages on stderr."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ WIDTH_IN_PIPES = 2000
 
 
 def fail(*lines: str) -> NoReturn:
-    """Says what went wrong and ends with exit status 1."""
+    """Prints the error and ends with exit status 1."""
     for line in lines:
         typer.echo(line, err=True)
     raise typer.Exit(1)
@@ -27,15 +27,15 @@ def show_json(value: Any) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, nothing: str) -> None:
-    """Rows by column name, or the sentence `nothing`. Values are text, never markup: they come from strangers."""
+    """Prints rows by column name, or the sentence `nothing`. Values are text, not markup: strangers write them."""
     if not rows:
         typer.echo(nothing)
         return
-    # In a pipe there is no width to keep to, and a wrapped cell would be two lines.
+    # A pipe has no width limit, and a wrapped cell would be two lines.
     console = Console(width=None if sys.stdout.isatty() else WIDTH_IN_PIPES)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
-        # What comes first names the row, and is copied: it is never broken.
+        # Never wrap the first column: it names the row, and people copy it.
         table.add_column(column, overflow="fold", no_wrap=column == columns[0])
     for row in rows:
         table.add_row(*(Text(_cell(row.get(column))) for column in columns))

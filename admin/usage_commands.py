@@ -1,4 +1,4 @@
-"""`usage`: records that could not be written in time, brought home."""
+"""`usage`: recovers records that could not be written in time."""
 
 import json
 from collections.abc import Iterator
@@ -53,11 +53,11 @@ def replay(
 
 
 def _records_in(path: Path) -> Iterator[dict[str, Any]]:
-    """The lost records of one file; lines that are something else are passed over."""
+    """The lost records in one file; skips other lines."""
     stream = typer.get_text_stream("stdin") if str(path) == "-" else path.open(encoding="utf-8")
     with stream:
         for line in stream:
-            # CloudWatch puts a time before the line when it exports.
+            # CloudWatch exports put a time before the line.
             start = line.find("{")
             if LOST_RECORD not in line or start < 0:
                 continue
@@ -70,8 +70,8 @@ def _records_in(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _dead_letters(queue_url: str) -> Iterator[dict[str, Any]]:
-    """The records in a queue; each is deleted once its record was taken and written. What is no record stays: a
-    stream's note of a batch that could not be counted names the batch, and holds none."""
+    """The records in a queue; deletes each message after its record is written. Other messages stay: a stream's note
+    about an uncounted batch names the batch, but holds no record."""
     sqs = aws.client("sqs")
     while messages := sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages"):
         for message in messages:

@@ -1,4 +1,4 @@
-"""YAML as JSON's types, with the line that every value stands on, safe against hostile documents."""
+"""Reads YAML as JSON's types, with the line of every value, safe against hostile documents."""
 
 import re
 from dataclasses import dataclass, field
@@ -11,16 +11,16 @@ from gateway.manifest.problems import join, kind
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
-# One step of a path: `.key`, `[7]` or `["a b"]`; possessive, so that any text is read in linear time.
+# One step of a path: `.key`, `[7]` or `["a b"]`; possessive, so matching takes linear time.
 _STEP = re.compile(r'\.?[A-Za-z0-9_-]++|\[[0-9]*+\]|\["(?:[^"\\]|\\.)*+"\]')
-# More than any path in a document of the accepted depth, whose keys are cut at 40 characters.
+# Longer than any path in a document of the accepted depth, with keys cut at 40 characters.
 _MAX_PATH = 16_384
-# Python writes no integer of more digits than 4,300, which are 14,284 bits.
+# Python prints at most 4,300 digits of an integer, which is 14,284 bits.
 _MAX_BITS = 14_000
 
 
 class NotYaml(Exception):
-    """Text that is not YAML, or not YAML that is read here; `line` is where."""
+    """The text is not YAML, or not YAML that we accept; `line` is where."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -29,18 +29,18 @@ class NotYaml(Exception):
 
 @dataclass
 class Document:
-    """A parsed document: JSON's types only, the line of each path, and problems of the notation, by path."""
+    """A parsed document: JSON's types only, the line of each path, and notation problems by path."""
 
     value: Any = None
     lines: dict[str, int] = field(default_factory=dict)
     problems: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def line_of(self, path: str) -> int:
-        """The line of a path, or of the nearest thing around it that is written at all."""
+        """The line of a path, or of the nearest enclosing value in the text."""
         if path in self.lines:
             return self.lines[path]
         ends, end = [0], 0
-        # The gateway's own problems have paths too, and it may be anybody's.
+        # Paths also come from a gateway's problems, and the gateway may be anybody's.
         while len(path) <= _MAX_PATH and (step := _STEP.match(path, end)):
             end = step.end()
             ends.append(end)
@@ -49,7 +49,7 @@ class Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """Scalars as YAML 1.2 (and the agent's Go library) reads them: `no` and dates are text, 1:30 is not 90."""
+    """Reads scalars as YAML 1.2 (and the agent's Go library) does: `no` and dates are text, 1:30 is not 90."""
 
 
 _Loader.yaml_implicit_resolvers = {}
@@ -69,10 +69,10 @@ for _name, _pattern, _first in (
 
 
 def read_yaml(text: str) -> Document:
-    """The only document in `text`. Raises NotYaml.
+    """The one document in `text`. Raises NotYaml.
 
-    Aliases are followed as often as a document of the accepted size could have values, so that neither a
-    "billion laughs" nor an alias to itself takes time or memory.
+    Follows at most as many aliases as a document of the accepted size can have values, so neither a "billion
+    laughs" nor an alias to itself takes much time or memory.
     """
     document = Document()
     try:
@@ -93,7 +93,7 @@ def read_yaml(text: str) -> Document:
 
 
 class _Reader:
-    """Builds values from nodes; a node that an alias repeats is built, and counted, each time."""
+    """Builds values from nodes; builds and counts a node again each time an alias repeats it."""
 
     def __init__(self, loader: _Loader, document: Document) -> None:
         self.loader = loader
@@ -139,7 +139,7 @@ class _Reader:
         return merged | found
 
     def _merged(self, node: yaml.Node, path: str, line: int, level: int) -> dict[str, Any]:
-        """What `<<` brings in; earlier mappings win over later ones, and what is written beside it over both."""
+        """What `<<` merges; earlier mappings win over later ones, and keys beside `<<` win over both."""
         sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
         merged: dict[str, Any] = {}
         for source in sources:
@@ -161,7 +161,7 @@ class _Reader:
         try:
             value = self.loader.construct_object(node)
         except (ValueError, LookupError, OverflowError):
-            # `!!int x`, or more digits than Python converts: whoever reads the field says what it must be.
+            # `!!int x`, or more digits than Python converts: the field's reader says what it must be.
             return str(node.value)
         return str(node.value) if isinstance(value, int) and value.bit_length() > _MAX_BITS else value
 

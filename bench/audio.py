@@ -1,4 +1,4 @@
-"""Measures the audio prober: time and memory of ordinary and hostile files, and how long its import takes."""
+"""Measures the audio prober: time and memory for ordinary and hostile files, and the time of its import."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ _IMPORT = "import time; t = time.process_time(); import gateway.audio; print(tim
 
 
 def main() -> None:
-    """Prints one table after the other; the goals stand in their headings."""
+    """Prints the tables one by one; the headings give the goals."""
     print(f"import {import_milliseconds():.1f} ms (goal: 5)\n")
     print("| ordinary | 25 MB, ms (350) | extra MB (10) | 4 MB, ms (60) | seconds |\n|---|---|---|---|---|")
     for name, make in ORDINARY.items():
@@ -29,11 +29,11 @@ def main() -> None:
 
 
 def measure(make: Maker, size: int) -> tuple[float, float, str]:
-    """Milliseconds of processor time (best of three), extra megabytes, and the duration, of one file."""
+    """Milliseconds of CPU time (best of three), extra megabytes, and the duration of one file."""
     data = make(size)
     best = min(_timed(data) for _ in range(3))
     audio = probe(data)
-    if best > 0.3:  # tracing slows a walk down tenfold
+    if best > 0.3:  # tracing makes a walk ten times slower
         data = data[: 8 * 1024 * 1024]
     tracemalloc.start()
     probe(data)
@@ -49,8 +49,8 @@ def _timed(data: bytes) -> float:
 
 
 def import_milliseconds() -> float:
-    """Milliseconds of processor time for the import in a fresh interpreter, best of ten, with bytecode as a
-    deployment has it."""
+    """Milliseconds of CPU time for the import in a fresh interpreter, best of ten, with bytecode as in a
+    deployment."""
     with TemporaryDirectory() as cache:
         variables = {**os.environ, "PYTHONPYCACHEPREFIX": cache, "PYTHONDONTWRITEBYTECODE": ""}
         command = [sys.executable, "-c", _IMPORT]

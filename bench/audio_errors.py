@@ -1,4 +1,4 @@
-"""Prints how far the audio prober is from a full decode, for every sample of known duration."""
+"""Prints how far the audio prober differs from a full decode, for every sample of known duration."""
 
 import sys
 
@@ -8,7 +8,7 @@ from tests.unit.audio.recordings import decoded_seconds
 
 
 def main() -> int:
-    """One row a sample: the manifest's full decode, libavcodec's here and now, the measurement, its error."""
+    """Prints a row per sample: the manifest's full decode, libavcodec's on this machine, ours, its error."""
     entries = corpus.entries()
     if not entries:
         print(f"no samples in {corpus.FOLDER}", file=sys.stderr)

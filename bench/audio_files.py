@@ -1,4 +1,4 @@
-"""Large files for the audio prober: ordinary ones of each kind, and ones made to be slow."""
+"""Large files for the audio prober: ordinary files of each kind, and files made to be slow."""
 
 import struct
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_d
 
 
 def fill(size: int, head: bytes, unit: bytes) -> bytes:
-    """`head` and as often `unit` as fits into `size` bytes."""
+    """`head`, then `unit` as often as fits into `size` bytes."""
     return head + unit * ((size - len(head)) // len(unit))
 
 
@@ -32,7 +32,7 @@ def page(packets: list[bytes], *, sequence: int = 2, flags: int = 0, granule: in
 
 
 def element(ident: str, body: bytes) -> bytes:
-    """An EBML element, its size in eight bytes."""
+    """An EBML element with an eight-byte size."""
     return bytes.fromhex(ident) + struct.pack(">Q", len(body) | 1 << 56) + body
 
 

@@ -45,13 +45,13 @@ class Case:
     variables: Mapping[str, str]
 
     def environment(self) -> dict[str, str]:
-        """As for a new process."""
+        """The variables for a new process."""
         path = ":".join(map(str, self.path))
         return {**self.variables, **CREDENTIALS, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def main() -> None:
-    """Print one table, and with --modules what is imported by each of the functions with a goal."""
+    """Print one table; with --modules, also print what each function with a goal imports."""
     parser = argparse.ArgumentParser(prog="bench.cold_start", description=__doc__)
     parser.add_argument("--build", type=Path, help="a folder that `sam build` filled for this machine")
     parser.add_argument("--modules", action="store_true", help="show the slowest imports too")
@@ -76,13 +76,13 @@ def cases_of(build: Path) -> dict[str, Case]:
     cases = {BASELINE: Case("import boto3; boto3.client('dynamodb')", (packages,), {})}
     for name, function in functions.items():
         variables = {**function.environment, "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand"}
-        del variables["AWS_ENDPOINT_URL"]  # empty on AWS, which botocore takes for none
+        del variables["AWS_ENDPOINT_URL"]  # empty on AWS; botocore ignores it then
         cases[name] = Case("import app", (function.code, layer), variables)
     return cases
 
 
 def compare(cases: Mapping[str, Case]) -> None:
-    """Median milliseconds of each, and how many times the baseline's that is."""
+    """Print median milliseconds for each, and the ratio to the baseline."""
     rounds = [{name: milliseconds(case) for name, case in cases.items()} for _ in range(ROUNDS + 1)][1:]
     wall, cpu = (
         {name: statistics.median(times[name][column] for times in rounds) for name in cases}
@@ -103,7 +103,7 @@ def milliseconds(case: Case) -> tuple[float, float]:
 
 
 def print_modules(name: str, case: Case) -> None:
-    """The slowest packages by their own import time, without what they import from others."""
+    """Print the slowest packages by their own import time, without what they import from others."""
     own: dict[str, int] = {}
     for line in run(case, "-X", "importtime", "-c", case.code).stderr.splitlines():
         if match := re.match(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)", line):

@@ -1,9 +1,9 @@
-"""What the transcribe handler costs over asking the provider directly: `python -m bench.handler`.
+"""Measures the transcribe handler's overhead over a direct provider call: `python -m bench.handler`.
 
-The handler that Lambda calls is called warm, with events as Lambda hands them over, against a stub provider in
-another process; the same form is sent to the stub over a bare socket, in alternation. The deployment comes from a
-warm lookup. Overhead is the handler's time less the direct call's, and less what the goals leave out: decoding
-base64, the probe and the usage record's write (here none).
+This calls Lambda's handler warm, with events as Lambda passes them, against a stub provider in another process. It
+alternates with a direct call that sends the same form to the stub over a bare socket. The deployment comes from a
+warm lookup. Overhead is the handler's time less the direct call's, less what the goals exclude: base64 decoding,
+the probe and the write of the usage record (none here).
 """
 
 import base64
@@ -53,7 +53,7 @@ MEMORY_REQUESTS = 12
 
 @dataclass
 class Stopwatch:
-    """Milliseconds by phase of the call under way."""
+    """Milliseconds by phase of the current call."""
 
     spent: dict[str, float] = field(default_factory=dict)
 
@@ -72,7 +72,7 @@ class Stopwatch:
 
 
 class Context:
-    """What the handler asks Lambda's context for."""
+    """What the handler reads from Lambda's context."""
 
     @staticmethod
     def get_remaining_time_in_millis() -> int:
@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def print_row(name: str, direct: float, handler: float, phases: dict[str, float]) -> None:
-    """One size: the totals, then each phase; `rest` is what no phase names."""
+    """One size: the totals, then each phase; `rest` is not in any phase."""
     overhead = handler - direct - sum(phases[each] for each in LEFT_OUT)
     rest = handler - sum(phases.values())
     parts = "  ".join(f"{phase} {took:.2f}" for phase, took in {**phases, "rest": rest}.items())
@@ -103,14 +103,14 @@ def print_row(name: str, direct: float, handler: float, phases: dict[str, float]
 
 
 def print_memory(peaks: list[float], resting: list[float]) -> None:
-    """Growth over idle of each request, in multiples of the body."""
+    """Print each request's growth over idle, in multiples of the body."""
     print(f"\nmemory over idle for a 25 MB body, in bodies (goal: a peak of at most {MEMORY_GOAL})")
     print(f"  peak of each request     {' '.join(f'{value:.2f}' for value in peaks)}")
     print(f"  resting after each       {' '.join(f'{value:.2f}' for value in resting)}")
 
 
 def prepare(port: int) -> None:
-    """Give the handler a gateway whose one deployment is the stub, as from a warm lookup, and that keeps no records."""
+    """Give the handler a gateway that keeps no records and whose one deployment is the stub, as after a warm lookup."""
     metrics.namespace = metrics.service = "bench"
     deployment = Deployment(
         owner="alice",
@@ -136,18 +136,18 @@ def prepare(port: int) -> None:
 
 
 def no_upload(file_id: str) -> tuple[memoryview, str | None]:
-    """Stands where uploads are opened; here all audio comes in the request."""
+    """Replaces opening an upload; here all audio comes in the request."""
     raise NotImplementedError(file_id)
 
 
 def keep(record: Record) -> None:
-    """What the handler does with a record, without the write."""
+    """Does what the handler does with a record, except the write."""
     item_of(record, 400)
     report(record)
 
 
 def watch_phases(stopwatch: Stopwatch) -> None:
-    """Time the handler's phases where they are called."""
+    """Time the handler's phases where it calls them."""
     stopwatch.watch(http, "take_body", "base64")
     stopwatch.watch(multipart, "read", "multipart")
     stopwatch.watch(audio, "probe", "probe")
@@ -159,7 +159,7 @@ def watch_phases(stopwatch: Stopwatch) -> None:
 
 
 def compare(port: int, size: int, stopwatch: Stopwatch) -> tuple[float, float, dict[str, float]]:
-    """Median milliseconds of the direct call, of the handler, and of each of its phases."""
+    """Median milliseconds of the direct call, the handler, and each of its phases."""
     event, form = event_of(wav(size))
     ask = direct_call(port, form)
     rounds = 200 if size < 1_000_000 else 60 if size < 10_000_000 else 25
@@ -175,7 +175,7 @@ def compare(port: int, size: int, stopwatch: Stopwatch) -> tuple[float, float, d
 
 
 def transcribe(event: dict[str, Any]) -> None:
-    """One request through the handler; its metrics line goes nowhere."""
+    """Send one request through the handler; drop its metrics line."""
     with quiet():
         answer = app.handler(event, Context())
     assert answer["statusCode"] == 200, answer
@@ -188,7 +188,7 @@ def quiet() -> Iterator[None]:
 
 
 def direct_call(port: int, form: bytes) -> Callable[[], None]:
-    """A caller that posts a form which is ready to be sent, over one connection."""
+    """A function that posts a prepared form over one connection."""
     sock = socket.create_connection(("127.0.0.1", port))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     head = b"POST /v1/audio/transcriptions HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(form)
@@ -202,7 +202,7 @@ def direct_call(port: int, form: bytes) -> Callable[[], None]:
 
 
 def event_of(content: bytes) -> tuple[dict[str, Any], bytes]:
-    """The event of an upload, and its form."""
+    """An upload's event and its form."""
     boundary = secrets.token_hex(16)
     form = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="model"\r\n\r\n{MODEL}\r\n'
@@ -216,13 +216,13 @@ def event_of(content: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def wav(size: int) -> bytes:
-    """Noise of `size` bytes as 16 kHz, 16 bit, mono."""
+    """`size` bytes of noise: 16 kHz, 16 bit, mono."""
     head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", size - 8, b"WAVE", b"fmt ", 16, 1, 1, 16000, 32000, 2, 16)
     return head + struct.pack("<4sI", b"data", size - 44) + secrets.token_bytes(size - 44)
 
 
 def memory() -> tuple[list[float], list[float]]:
-    """Peak and resting growth of each request of 25 MB, measured in a new process that made none of the audio."""
+    """Peak and resting growth of each 25 MB request, measured in a new process that did not make the audio."""
     event, form = event_of(wav(SIZES["25 MB"]))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "form").write_bytes(form)
@@ -233,13 +233,13 @@ def memory() -> tuple[list[float], list[float]]:
 
 
 def memory_of_requests(folder: Path) -> tuple[list[float], list[float]]:
-    """Peak and resting memory over idle after each of some requests, in multiples of the audio."""
+    """Peak and resting memory over idle after each request, in multiples of the audio."""
     prepare(start_sink(None))
     transcribe(event_of(wav(10_000))[0])
     event = json.loads((folder / "event.json").read_text())
     idle, peaks, resting = resident("VmRSS"), [], []
     for _ in range(MEMORY_REQUESTS):
-        Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+        Path("/proc/self/clear_refs").write_text("5")  # reset the peak
         serve({**event}, bytearray((folder / "form").read_bytes()))
         peaks.append((resident("VmHWM") - idle) / SIZES["25 MB"])
         resting.append((resident("VmRSS") - idle) / SIZES["25 MB"])
@@ -247,7 +247,7 @@ def memory_of_requests(folder: Path) -> tuple[list[float], list[float]]:
 
 
 def serve(event: dict[str, Any], form: bytearray) -> None:
-    """One request as server/environment.py serves it, the only place where 25 MB come in one: Lambda takes 6 MB."""
+    """One request as in server/environment.py, the only place that takes 25 MB at once: Lambda takes 6 MB."""
     event["body"] = pybase64.b64encode_as_string(form)
     form.clear()
     transcribe(event)

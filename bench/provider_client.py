@@ -1,8 +1,8 @@
-"""What sending audio to a provider costs: `python -m bench.provider_client`.
+"""Measures what sending audio to a provider costs: `python -m bench.provider_client`.
 
-Compares the client's own segments with a bare socket and with requests-toolbelt's MultipartEncoder, TLS with
-plain, and measures what a dead deployment and a first connection cost. The peer is another process on
-127.0.0.1 that reads and answers.
+Compares the client's own segments with a bare socket and with requests-toolbelt's MultipartEncoder, and TLS
+with plain. Also measures the cost of a dead deployment and of a first connection. The peer is another process
+on 127.0.0.1 that reads and answers.
 """
 
 import multiprocessing
@@ -79,7 +79,7 @@ def compare(scheme: str, port: int, audio: bytes, roots: str) -> list[float]:
 
     ways = (bare, segments, toolbelt)
     rounds = 100 if len(audio) < 1_000_000 else 40
-    # alternating, so that a noisy neighbour disturbs all alike; the first round opens the connections
+    # alternate, so that other load affects all equally; the first round opens the connections
     times = [[milliseconds(way) for way in ways] for _ in range(rounds + 1)][1:]
     client.close()
     session.close()
@@ -88,7 +88,7 @@ def compare(scheme: str, port: int, audio: bytes, roots: str) -> list[float]:
 
 
 def post(client: ProviderClient, url: str, audio: bytes) -> None:
-    """One transcription."""
+    """Send one transcription."""
     answer = client.transcribe(
         url,
         fields=FIELDS,
@@ -102,7 +102,7 @@ def post(client: ProviderClient, url: str, audio: bytes) -> None:
 
 
 def dead_deployment() -> float:
-    """Median milliseconds until a refused connection is reported, the name's lookup included."""
+    """Median milliseconds until a refused connection is reported, including the name lookup."""
     client = ProviderClient(allow_private=True)
     with socket.socket() as bound:  # bound but not listening: refuses
         bound.bind(("127.0.0.1", 0))
@@ -118,7 +118,7 @@ def dead_deployment() -> float:
 
 
 def first_connection(port: int, roots: str) -> float:
-    """Median milliseconds of a POST of 100 KB that opens its connection."""
+    """Median milliseconds of a 100 KB POST that opens its connection."""
     client = ProviderClient(allow_private=True, ca_bundle=roots)
 
     def attempt() -> None:
@@ -129,12 +129,12 @@ def first_connection(port: int, roots: str) -> float:
 
 
 def median(rounds: int, action: Callable[[], object]) -> float:
-    """Median milliseconds of the action."""
+    """The action's median milliseconds."""
     return statistics.median(milliseconds(action) for _ in range(rounds))
 
 
 def milliseconds(action: Callable[[], object]) -> float:
-    """How long the action takes."""
+    """The action's duration."""
     started = time.perf_counter()
     action()
     return (time.perf_counter() - started) * 1000
@@ -149,7 +149,7 @@ def start_sink(chain: str | None) -> int:
 
 
 def sink(pipe: multiprocessing.connection.Connection, chain: str | None) -> None:
-    """Serve one connection after the other."""
+    """Serve connections one at a time."""
     context = None
     if chain is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -25,14 +25,14 @@ DAY_SECONDS = 86_400
 
 @dataclass(frozen=True)
 class Fleet:
-    """So many providers, owned by people of whom a few have many (Zipf), serving models of whom a few are popular."""
+    """A number of providers. A few owners have many (Zipf), and a few models are popular."""
 
     providers: int
     owners: int
     models: int
 
     def deployments(self, chance: random.Random) -> list[Deployment]:
-        """One service with one model for each provider; half are open to everyone."""
+        """One service with one model per provider; half are open to everyone."""
         owners = [f"user-{n:05d}" for n in _zipf(chance, self.owners, self.providers)]
         models = [f"org/model-{n:04d}" for n in _zipf(chance, self.models, self.providers)]
         return [
@@ -55,7 +55,7 @@ def _zipf(chance: random.Random, kinds: int, count: int) -> list[int]:
 
 
 def size_of(row: Row) -> int:
-    """Bytes of an item, near enough: DynamoDB counts names and values."""
+    """Approximate bytes of an item: DynamoDB counts names and values."""
     return len(json.dumps(row, default=list).encode())
 
 
@@ -70,7 +70,7 @@ def head_of(deployment: Deployment) -> Row:
 
 
 def heartbeats(deployments: list[Deployment], chance: random.Random) -> None:
-    """Write units of a day, their price, and the busiest second of the busiest partition."""
+    """Print a day's write units, their price, and the busiest second of the busiest partition."""
     units = sum(math.ceil(size_of(head_of(each)) / 1024) for each in deployments)
     phases = Counter((head_of(each)["pk"], chance.randrange(BEAT_SECONDS)) for each in deployments)
     together = Counter(head_of(each)["pk"] for each in deployments)
@@ -88,7 +88,7 @@ def heartbeats(deployments: list[Deployment], chance: random.Random) -> None:
 
 
 def lookups(deployments: list[Deployment]) -> None:
-    """Read units of one cold lookup of the most popular model, and how many a partition bears."""
+    """Print the read units of one cold lookup of the most popular model, and a partition's capacity."""
     partitions: Counter[str] = Counter()
     listed: Counter[str] = Counter()
     for each in deployments:

@@ -1,8 +1,8 @@
-"""What 25 MB cost: `python -m bench.uploads`.
+"""Measures the cost of 25 MB: `python -m bench.uploads`.
 
-Times it by upload and in one POST against the local run, with openai-python. Then measures the memory of a
-transcribe process of its own, the same code in the same kind of process as the local run's, for an event that
-carries the audio and for one that names an upload. Linux only: memory is read from /proc.
+Times an upload and a single POST against the local run, with openai-python. Then measures the memory of a
+separate transcribe process, with the same code and kind of process as the local run's, for an event that
+carries the audio and for one that names an upload. Linux only: it reads memory from /proc.
 """
 
 import functools
@@ -71,7 +71,7 @@ def with_goal(name: str, idle: float, growth: float, stays: float, over_fifty: f
 
 
 def timings(client: openai.OpenAI, audio: bytes) -> dict[str, float]:
-    """Median seconds of both ways, and of the parts of an upload."""
+    """Median seconds of both ways and of an upload's parts."""
     file = ("talk.wav", audio, "audio/wav")
     single = [
         timed(lambda: client.audio.transcriptions.create(model=MODEL, file=file))[0] for _ in range(ROUNDS)
@@ -94,14 +94,14 @@ def timings(client: openai.OpenAI, audio: bytes) -> dict[str, float]:
 
 
 def timed(action: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds, and what the action returned."""
+    """Seconds, and the action's result."""
     began = time.perf_counter()
     outcome = action()
     return time.perf_counter() - began, outcome
 
 
 def upload(client: openai.OpenAI, audio: bytes) -> str:
-    """Upload in parts, one after the other, as openai-python does; the file's id."""
+    """Upload in parts, one by one, as openai-python does; returns the file's id."""
     made = client.uploads.upload_file_chunked(
         file=audio,
         filename="talk.wav",
@@ -117,18 +117,18 @@ def upload(client: openai.OpenAI, audio: bytes) -> str:
 def memory(
     gateway: Gateway, small_id: str, body: bytes, content_type: str
 ) -> tuple[float, float, float, float]:
-    """Of one transcribe process, in MiB: resident when idle; over that, the most at any time and what stays
-    after a few requests; and the growth over fifty more."""
+    """Memory of one transcribe process, in MiB: resident when idle; the peak over that, and what stays after a
+    few requests; and the growth over fifty more."""
     worker = Worker(serve, transcribe_code(gateway))
     try:
         worker.wait_until_ready()
         for small in (form(file=("a.wav", wav(1000), "audio/wav")), form(file_id=small_id)):
-            invoke(worker, *small)  # clients, connections and whatever else a first request makes
+            invoke(worker, *small)  # clients, connections and anything else a first request creates
         idle = resident(worker, "VmRSS")
-        # 5 sets the peak back to what is resident now (man 5 proc).
+        # 5 resets the peak to the current resident size (man 5 proc).
         Path(f"/proc/{worker.pid}/clear_refs").write_text("5")
         invoke(worker, body, content_type)
-        # glibc maps the first 25 MB on their own; having freed them once, it keeps as much for the next.
+        # glibc maps the first 25 MB separately; after freeing them once, it keeps as much for the next.
         for _ in range(SETTLING):
             invoke(worker, body, content_type)
         settled = resident(worker, "VmRSS")
@@ -153,7 +153,7 @@ def transcribe_code(gateway: Gateway) -> Code:
 
 
 def invoke(worker: Worker, body: bytes, content_type: str) -> None:
-    """One transcription, which must succeed."""
+    """One transcription; it must succeed."""
     event = {
         "resource": "/v1/audio/transcriptions",
         "path": "/v1/audio/transcriptions",
@@ -185,7 +185,7 @@ def form(**fields: Any) -> tuple[bytes, str]:
 
 
 def wav(size: int) -> bytes:
-    """A WAV file of `size` bytes, an even number, whose samples are noise: nothing on the way can compress it."""
+    """A WAV file of `size` bytes (an even number) of noise, so that nothing on the way can compress it."""
     written = io.BytesIO()
     with wave.open(written, "wb") as file:
         file.setnchannels(1)
@@ -196,7 +196,7 @@ def wav(size: int) -> bytes:
 
 
 def publish(gateway: Gateway, url: str) -> None:
-    """Declare the provider that reads everything and says three words."""
+    """Declare the provider that reads everything and returns three words."""
     service = {"name": "sink", "type": "stt", "engine": "other", "url": url, "models": [{"id": MODEL}]}
     parsed = {
         "schema_version": 1,

@@ -1,1 +1,1 @@
-"""What `make run` adds to the gateway: embedded AWS, a speech recogniser, demo users."""
+"""Parts that `make run` adds to the gateway: embedded AWS, a speech recogniser, demo users."""

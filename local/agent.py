@@ -15,7 +15,7 @@ MAX_BEAT_SECONDS = 30.0
 
 
 def manifest(recogniser_url: str) -> dict[str, Any]:
-    """What the provider serves."""
+    """The provider's manifest."""
     service = {
         "name": "pocketsphinx",
         "type": "stt",
@@ -33,8 +33,8 @@ def manifest(recogniser_url: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Writes the manifest, publishes it, and beats until told to stop. The key comes from STT_GATEWAY_KEY."""
-    from admin.cli import app  # not at the top: `local.run` needs this module's names, not the command
+    """Writes and publishes the manifest, and sends heartbeats until stopped. The key is in STT_GATEWAY_KEY."""
+    from admin.cli import app  # not at the top: `local.run` imports this module, but not the command
 
     parser = argparse.ArgumentParser(prog="local.agent", description=__doc__)
     parser.add_argument("--gateway", required=True, help="base URL of the gateway, without /v1")

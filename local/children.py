@@ -1,4 +1,4 @@
-"""The processes that the local run starts, watches and ends."""
+"""Processes that the local run starts, watches and ends."""
 
 import signal
 import socket
@@ -7,20 +7,20 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# Longer than the servers give their own requests in flight.
+# Longer than the servers give their requests in flight.
 END_SECONDS = 15.0
 _TAIL_LINES = 12
 
 
 class ChildDied(Exception):
-    """A part of the local run ended by itself; the message says which, and what it last said."""
+    """A part of the local run ended by itself; the message gives its name and last output."""
 
 
 class Child:
-    """One Python module run as a process of its own, its output in a log file.
+    """One Python module run as its own process, with its output in a log file.
 
-    It is in a process group of its own, so that Ctrl-C reaches only the parent, which then ends its children in
-    order; and it holds the read end of a pipe, so that it also ends if the parent is killed.
+    It has its own process group, so Ctrl-C reaches only the parent, which then ends its children in order. It
+    also holds the read end of a pipe, so it ends if the parent is killed.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Child:
             listener.close()
 
     def check(self) -> None:
-        """Raises ChildDied when the process has ended."""
+        """Raises ChildDied if the process has ended."""
         code = self._process.poll()
         if code is None:
             return
@@ -63,7 +63,7 @@ class Child:
             self._process.terminate()
 
     def wait_for_end(self) -> None:
-        """Waits for the process, and kills it if it does not stop."""
+        """Waits for the process; kills it if it does not stop."""
         try:
             self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -74,7 +74,7 @@ class Child:
 
 
 def end(children: Sequence[Child]) -> None:
-    """Ends processes that do not need each other, all at the same time."""
+    """Ends independent processes, all at the same time."""
     for child in children:
         child.ask_to_end()
     for child in children:

@@ -27,10 +27,10 @@ CREDENTIALS = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
-# The name under which a container sees this machine (docs/sam-local.md).
+# A container's name for this machine (docs/sam-local.md).
 HOST_OF_CONTAINERS = "host.docker.internal"
 
-Client = Any  # an AWS client; its methods exist only at run time
+Client = Any  # an AWS client; it gets its methods at run time
 
 
 class Clients(Protocol):
@@ -40,7 +40,7 @@ class Clients(Protocol):
 
 
 def create_resources(template: Template, client: Clients) -> None:
-    """Creates the template's tables, buckets, queues and keys through the clients given."""
+    """Creates the template's tables, buckets, queues and keys with the given clients."""
     for name, properties in template.resources("AWS::DynamoDB::Table"):
         _create_table(client("dynamodb"), template.physical_name(name), properties)
     for name, _ in template.resources("AWS::S3::Bucket"):
@@ -65,7 +65,7 @@ def _create_table(dynamodb: Client, name: str, properties: Mapping[str, Any]) ->
     )
     arguments = {key: properties[key] for key in wanted if key in properties}
     if "StreamSpecification" in properties:
-        # CloudFormation names the view; the API also wants to be told that there is a stream.
+        # CloudFormation gives only the view; the API also needs StreamEnabled.
         arguments["StreamSpecification"] = {"StreamEnabled": True, **properties["StreamSpecification"]}
     dynamodb.create_table(TableName=name, **arguments)
     if "TimeToLiveSpecification" in properties:
@@ -75,7 +75,7 @@ def _create_table(dynamodb: Client, name: str, properties: Mapping[str, Any]) ->
 
 
 def _sqs(properties: Mapping[str, str]) -> dict[str, str]:
-    """Queue attributes the API takes under the same name. Redrive is left out: dead letters need AWS's clock."""
+    """Queue attributes with the same name in the API. No redrive: dead letters need AWS's clock."""
     known = ("MessageRetentionPeriod", "VisibilityTimeout", "DelaySeconds", "ReceiveMessageWaitTimeSeconds")
     return {key: properties[key] for key in known if key in properties}
 
@@ -90,23 +90,23 @@ class OneAtATime:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         length = environ.get("CONTENT_LENGTH", "")
         if length.isdecimal():
-            # Read before the lock is taken: a slow sender must not hold up the others.
+            # Read before taking the lock: a slow sender must not delay the others.
             environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(length)))
         with self._lock:
             return list(self._application(environ, start_response))
 
 
 def _listening(listener: socket.socket) -> int:
-    # werkzeug does not call listen() on a socket that it is given.
+    # werkzeug does not call listen() on a socket passed to it.
     listener.listen(128)
     return listener.detach()
 
 
 class EmbeddedAws:
-    """moto's server on a port of this machine, with the template's resources in it."""
+    """moto's server on a local port, with the template's resources in it."""
 
     def __init__(self, listener: socket.socket) -> None:
-        # Imported here: they take more than a second, and who only talks to this AWS needs neither.
+        # Imported here: they take more than a second, and clients of this AWS need neither.
         from moto.moto_server.werkzeug_app import (
             DomainDispatcherApplication,
             MotoRequestHandler,
@@ -116,7 +116,7 @@ class EmbeddedAws:
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         address, port = listener.getsockname()
-        # moto lets pages of every origin read everything; these tables hold keys.
+        # moto lets pages of any origin read everything; these tables hold keys.
         application = OwnCallersOnly(
             OneAtATime(DomainDispatcherApplication(create_backend_app)),
             frozenset({address, HOST_OF_CONTAINERS}),
@@ -142,7 +142,7 @@ class EmbeddedAws:
 
 
 def client_of(endpoint: str) -> Clients:
-    """A maker of AWS clients of the embedded AWS at an address."""
+    """Makes AWS clients for the embedded AWS at an address."""
     import botocore.session  # the server itself does not need it
 
     session = botocore.session.get_session()

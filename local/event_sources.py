@@ -1,4 +1,4 @@
-"""Streams and queues that the template names as event sources, polled as Lambda's pollers do."""
+"""Polls the template's event sources (streams and queues) as Lambda's pollers do."""
 
 import asyncio
 import logging
@@ -14,16 +14,16 @@ from server.template import REGION, EventSource, Template
 
 logger = logging.getLogger(__name__)
 
-# moto has no long polling worth the name: it would hold the one lock.
+# Long polling does not work with moto: it would hold the one lock.
 IDLE_SECONDS = 0.5
-# How long a failing batch rests before it is tried again.
+# The wait before retrying a failed batch.
 RETRY_SECONDS = 2.0
 
 Invoke = Callable[[list[dict[str, Any]]], Coroutine[Any, Any, Any]]
 
 
 def feed(template: Template, environments: Environments) -> Iterator[Coroutine[Any, Any, None]]:
-    """One endless poller for each event source, each in a thread of its own for its AWS calls."""
+    """One endless poller per event source, each with its own thread for AWS calls."""
     if template.endpoint is None:
         return
     client = client_of(template.endpoint)
@@ -41,7 +41,7 @@ def feed(template: Template, environments: Environments) -> Iterator[Coroutine[A
 
 
 async def _invoke(environments: Environments, function: str, records: list[dict[str, Any]]) -> set[str]:
-    """The ids of the records that the function could not handle. Raises FunctionFailed, FunctionTimedOut."""
+    """The ids of records that the function could not handle. Raises FunctionFailed, FunctionTimedOut."""
     answer = await environments.invoke(function, {"Records": records}, str(uuid.uuid4()))
     failures = (answer or {}).get("batchItemFailures") or []
     return {failure["itemIdentifier"] for failure in failures}
@@ -70,13 +70,13 @@ async def _poll(pump: Pump, invoke: Invoke, threads: ThreadPoolExecutor) -> None
         except (FunctionFailed, FunctionTimedOut):
             await asyncio.sleep(RETRY_SECONDS)
         except Exception as error:
-            # At the start the table or queue may not be there yet; a poller must not die of a passing error.
+            # At the start the table or queue may be missing; a temporary error must not end a poller.
             logger.warning("an event source failed: %s: %s", type(error).__name__, error)
             await asyncio.sleep(RETRY_SECONDS)
 
 
 class _Queue:
-    """An SQS queue: what the function handled is deleted, the rest comes back after its visibility timeout."""
+    """An SQS queue: handled messages are deleted, the rest return after the visibility timeout."""
 
     def __init__(self, client: Any, url: str, arn: str, source: EventSource) -> None:
         self._sqs = client("sqs")
@@ -85,7 +85,7 @@ class _Queue:
         self._size = min(source.batch_size, 10)
 
     async def pump(self, invoke: Invoke, thread: _Thread) -> bool:
-        """Hands over one batch; whether there was one."""
+        """Passes on one batch; returns whether there was one."""
         answer = await thread(
             self._sqs.receive_message,
             QueueUrl=self._url,
@@ -118,7 +118,7 @@ class _Queue:
 
 
 class _Stream:
-    """A DynamoDB stream, read from its beginning; a batch that fails is handed over again from its first failure."""
+    """A DynamoDB stream, read from its beginning; a failed batch is retried from its first failure."""
 
     def __init__(self, client: Any, table: str, source: EventSource) -> None:
         self._streams = client("dynamodbstreams")
@@ -130,7 +130,7 @@ class _Stream:
         self._pending: list[dict[str, Any]] = []
 
     async def pump(self, invoke: Invoke, thread: _Thread) -> bool:
-        """Hands over one batch of each shard; whether there was one."""
+        """Passes on one batch per shard; returns whether there was one."""
         if not self._arn:
             await self._open(thread)
         for shard, iterator in self._iterators.items():

@@ -1,4 +1,4 @@
-"""Ends a process when the one that started it is gone, however it went."""
+"""Ends a process when its parent ends for any reason."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import threading
 
 
 def end_with_parent() -> None:
-    """Watches standard input, a pipe whose other end only the parent holds: its end means the parent's."""
+    """Watches standard input, a pipe that only the parent holds open: it closes when the parent ends."""
 
     def watch() -> None:
         while os.read(sys.stdin.fileno(), 64):

@@ -1,6 +1,6 @@
-"""Makes local/samples/speech.wav (needs espeak-ng and ffmpeg), and checks that the recogniser hears every word.
+"""Makes local/samples/speech.wav (needs espeak-ng and ffmpeg), and checks that every word is recognised.
 
-`PYTHONPATH=. python local/make_sample.py`; the result is committed, so that nobody needs either program to run.
+`PYTHONPATH=. python local/make_sample.py`; the result is committed, so running needs neither program.
 """
 
 import subprocess
@@ -11,13 +11,13 @@ from local.recogniser.audio import decode
 from local.recogniser.speech import Recogniser
 
 SENTENCE = "we will meet at the station tomorrow morning"
-# The recogniser's model is of American English; this voice at this pace it hears right, the default voice not.
+# The model is American English. It recognises this voice at this speed, but not the default voice.
 VOICE = ["-v", "en-us+f2", "-s", "150"]
 SAMPLE = Path(__file__).parent / "samples" / "speech.wav"
 
 
 def main() -> int:
-    """0 when the sample was made and is recognised word for word."""
+    """Returns 0 if the sample is recognised word for word."""
     speak = ["espeak-ng", *VOICE, "--stdout", SENTENCE]
     convert = ["ffmpeg", "-v", "error", "-y", "-i", "-", "-ac", "1", "-ar", "16000", "-bitexact", str(SAMPLE)]
     speech = subprocess.run(speak, check=True, capture_output=True).stdout  # noqa: S603 - fixed arguments

@@ -1,4 +1,4 @@
-"""`make run`: the gateway, an AWS, a recogniser and two users on this machine, until Ctrl-C."""
+"""`make run`: the gateway, an embedded AWS, a recogniser and two users, until Ctrl-C."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from server.template import Template
 SAMPLE = Path(__file__).parent / "samples" / "speech.wav"
 USERS = {"alice": "sk-local-alice-0000000000000000", "bob": "sk-local-bob-000000000000000000"}
 START_SECONDS = 60.0
-# What differs from AWS: no integration timeout, one POST carries 25 MB, the recogniser's address is private.
+# Unlike AWS: no integration timeout, one POST takes 25 MB, the recogniser's address is private.
 DEFAULTS = {
     "REQUEST_BUDGET_SECONDS": "600",
     "PROVIDER_ONLINE_SECONDS": "120",
@@ -34,7 +34,7 @@ DEFAULTS = {
 
 
 class LocalRun:
-    """Every part of the local run, in the order in which they need each other."""
+    """Every part of the local run, in order of dependency."""
 
     def __init__(self, port: int, directory: Path) -> None:
         self._children: list[Child] = []
@@ -54,13 +54,13 @@ class LocalRun:
         self._stopped.set()
 
     def run(self) -> None:
-        """Starts everything, says so, and waits. Raises ChildDied."""
+        """Starts everything, prints the addresses, and waits. Raises ChildDied."""
         try:
             self._start()
             while not self._stopped.wait(0.5):
                 self._check()
         finally:
-            # The gateway goes first: requests in flight still need the recogniser and the tables.
+            # End the gateway first: requests in flight still need the recogniser and the tables.
             callers = [child for child in self._children if child.name in ("agent", "gateway")]
             end(callers)
             end([child for child in self._children if child not in callers])
@@ -72,7 +72,7 @@ class LocalRun:
         self._launch("embedded_aws", listener=self._aws)
         self._launch("gateway", f"--ready-file={self._ready_file}", listener=self._gateway)
         self._launch("recogniser", listener=self._recogniser)
-        # The store of this process, like that of the functions, finds its AWS in the environment.
+        # This process's store, like the functions', finds its AWS in the environment.
         os.environ.clear()
         os.environ.update(self.environment)
         self._wait_for(f"{self.aws_url}/moto-api/", lambda _: True)
@@ -105,7 +105,7 @@ class LocalRun:
         self._children.append(Child(name, arguments, environment, log, listener))
 
     def _wait_for(self, url: str, is_ready: Callable[[bytes], bool]) -> None:
-        """Polls an address until its answer will do, or Ctrl-C. Raises ChildDied."""
+        """Polls an address until it is ready, or Ctrl-C. Raises ChildDied."""
         headers = {"Authorization": f"Bearer {USERS['alice']}"}
         deadline = time.monotonic() + START_SECONDS
         while not self._stopped.wait(0.05):
@@ -161,14 +161,14 @@ def _url(listener: socket.socket) -> str:
 
 
 def _environment(aws_url: str, url: str) -> dict[str, str]:
-    """The shell's variables, without what could lead to a real AWS account or through a proxy."""
+    """The shell's variables, without any that could lead to a real AWS account or a proxy."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {
         **DEFAULTS,
         **inherited,
         "PUBLIC_URL": inherited.get("PUBLIC_URL") or url,
         **CREDENTIALS,
-        # A new one a start: what this gateway calls by way of another one comes back with it and is refused.
+        # New at each start: a call that returns here through another gateway carries it and is refused.
         "GATEWAY_ID": secrets.token_hex(16),
         "AWS_ENDPOINT_URL": aws_url,
         "AWS_CONFIG_FILE": os.devnull,
@@ -180,7 +180,7 @@ def _environment(aws_url: str, url: str) -> dict[str, str]:
 
 
 def main() -> int:
-    """The exit code: 0 after Ctrl-C or SIGTERM, 1 when a part could not start or died."""
+    """The exit code: 0 after Ctrl-C or SIGTERM, 1 if a part could not start or ended."""
     port = os.environ.get("PORT", "3000")
     try:
         if not port.isdecimal() or int(port) > 65535:

@@ -1,9 +1,9 @@
-"""`make sam-local`: functions in `sam local`'s containers, against an embedded AWS that containers can reach.
+"""`make sam-local`: runs functions in `sam local`'s containers against an embedded AWS that they can reach.
 
     python -m local.sam_local            tries some events and ends
     python -m local.sam_local --serve    keeps the embedded AWS until Ctrl-C, for `sam local` by hand
 
-Without Docker it says so and ends well: the same functions run under the runtime emulator in `make test-lambda`.
+Without Docker it says so and exits with 0: `make test-lambda` runs the same functions under the runtime emulator.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from server.listener import HOST, PortInUse, bind
 from server.template import Template
 
 ROOT = Path(__file__).resolve().parent.parent
-# It stands in events/env.json too, as HOST_OF_CONTAINERS does.
+# Also in events/env.json, as is HOST_OF_CONTAINERS.
 PORT = 5000
 CASES = {
     "AuthorizerFunction": "authorizer_known_key",
@@ -32,7 +32,7 @@ CASES = {
 
 
 def main() -> int:
-    """The exit code: 0 when all cases were answered or there is no Docker, else 1."""
+    """The exit code: 0 if all cases were answered or there is no Docker, else 1."""
     parser = argparse.ArgumentParser(prog="local.sam_local")
     parser.add_argument("--serve", action="store_true", help="keep the embedded AWS until Ctrl-C")
     arguments = parser.parse_args()
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def docker_problem() -> str | None:
-    """Why containers cannot be run here, or None."""
+    """Why containers cannot run here, or None."""
     if shutil.which("docker") is None:
         return "there is no docker command"
     asked = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False)  # noqa: S607
@@ -70,9 +70,9 @@ def docker_problem() -> str | None:
 
 
 def reachable_address() -> str:
-    """The address of this machine that containers see as host.docker.internal.
+    """The address that containers see as host.docker.internal.
 
-    On Linux that is the gateway of Docker's bridge, which other machines cannot reach; Docker Desktop
+    On Linux that is the gateway of Docker's bridge, which other machines cannot reach. Docker Desktop
     forwards to 127.0.0.1.
     """
     if sys.platform != "linux":
@@ -87,7 +87,7 @@ def reachable_address() -> str:
 
 
 def fill(endpoint: str) -> None:
-    """Create what the template declares, and alice and bob."""
+    """Create the template's resources, and alice and bob."""
     os.environ.update({**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint})
     template = Template(endpoint=endpoint)
     create_resources(template, client_of(endpoint))
@@ -95,7 +95,7 @@ def fill(endpoint: str) -> None:
 
 
 def try_cases() -> int:
-    """Build for this machine and invoke every case; 0 when all were answered as they should be."""
+    """Build for this machine and invoke every case; 0 if all answers were correct."""
     architecture = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
     subprocess.run(["make", "build", f"ARCHITECTURE={architecture}"], cwd=ROOT, check=True)  # noqa: S603, S607
     answered = [invoke(function, case) for function, case in CASES.items()]
@@ -103,7 +103,7 @@ def try_cases() -> int:
 
 
 def invoke(function: str, case: str) -> bool:
-    """Whether `sam local invoke` answers an event as it should; prints what it answered."""
+    """Whether `sam local invoke` answers an event correctly; prints the answer."""
     command = [
         *(str(ROOT / ".venv-sam" / "bin" / "sam"), "local", "invoke", function),
         *("--event", f"events/{case}.json", "--env-vars", "events/env.json"),

@@ -1,1 +1,1 @@
-"""Plain HTTP in front of the same handlers that run on Lambda."""
+"""Serves the handlers that run on Lambda over plain HTTP."""

@@ -1,4 +1,4 @@
-"""The HTTP front: route, authorizer, body, handler, answer - in API Gateway's order and its words."""
+"""The HTTP front: route, authorizer, body, handler, answer, in API Gateway's order and wording."""
 
 import base64
 import logging
@@ -23,12 +23,12 @@ from server.template import Api, Route, Template
 
 logger = logging.getLogger(__name__)
 
-# 25 MB of audio, and what a form puts around it.
+# 25 MB of audio plus the form around it.
 MAX_BINARY_BYTES = 26_214_400 + 512 * 1024
-# API Gateway's own limit; nothing but audio has a reason to be larger.
+# API Gateway's own limit; only audio has a reason to be larger.
 MAX_TEXT_BYTES = 10 * 1024 * 1024
-# Calls in progress, for each kind of route; more at a time are told to come back. Those with audio may each hold
-# 25 MB, and wait for a provider. Nothing that calls of one kind do can keep out another kind.
+# Calls in progress, per kind of route; more are asked to retry later. Calls with audio may each hold 25 MB and
+# wait for a provider. Calls of one kind cannot keep out another kind.
 MAX_AUDIO_CALLS = 64
 MAX_OTHER_CALLS = 64
 MAX_CALLS_WITHOUT_KEY = 64
@@ -42,17 +42,17 @@ class _Body:
     is_binary: bool
 
 
-# The body of a call to a route without a key: these take none, and one that is sent is not waited for.
+# The body of a call to a route without a key: these need none, so any body sent is not read.
 UNREAD = _Body(b"", is_binary=False)
 
 
 def environments_for_providers(template: Template) -> dict[str, int]:
-    """How many environments the function may have whose calls wait for a provider: one for each call in progress."""
+    """Environments of the function whose calls wait for a provider: one for each call in progress."""
     return {route.function: MAX_AUDIO_CALLS for route in template.routes() if route.path == TRANSCRIPTIONS}
 
 
 class Gateway:
-    """An ASGI application that serves the routes of a template through its functions."""
+    """An ASGI application that serves a template's routes through its functions."""
 
     def __init__(self, template: Template, environments: Environments) -> None:
         self._api: Api = template.api()
@@ -105,7 +105,7 @@ class Gateway:
         if not route.authorized or self._api.authorizer is None:
             with self._without_key.take():
                 return await self._invoke(route.function, call, {}, UNREAD)
-        # A caller whose key is not checked yet takes no place from those whose key is known.
+        # A caller whose key is unchecked takes no place from callers whose key is known.
         identity = await authorize(call, self._api.authorizer, self._environments)
         places = self._audio if route.path in AUDIO_PATHS else self._other
         with places.take(identity["principalId"]):
@@ -133,13 +133,13 @@ class Gateway:
             message = "Endpoint request timed out"
             return self._responses.render("INTEGRATION_TIMEOUT", message, call.request_id)
         except (FunctionFailed, AttributeError, KeyError, TypeError, ValueError) as failure:
-            # All but the first: an answer that is not what a proxy integration must return.
+            # All but the first: not the answer that a proxy integration must return.
             logger.error("%s failed, request %s: %s", function, call.request_id, type(failure).__name__)
             return self._responses.render("INTEGRATION_FAILURE", "Internal server error", call.request_id)
 
     def _rendered(self, answer: Any, request: Request, kind: type[Response]) -> Response:
         content = answer.get("body") or ""
-        # API Gateway decodes a body only for callers who ask for one of its binary types.
+        # API Gateway decodes a body only if the caller accepts one of its binary types.
         accepted = request.headers.get("accept", "").partition(",")[0].partition(";")[0].strip().lower()
         if answer.get("isBase64Encoded") and accepted in self._api.binary_media_types:
             content = base64.b64decode(content)
@@ -154,7 +154,7 @@ class Gateway:
         return response
 
     def _preflight(self, resource: Resource) -> Response:
-        """What SAM's generated OPTIONS method answers."""
+        """The answer of SAM's generated OPTIONS method."""
         cors = self._api.cors
         methods = ",".join(sorted({*resource.methods, "OPTIONS"}))
         headers = {

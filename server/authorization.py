@@ -1,7 +1,7 @@
-"""The Lambda TOKEN authorizer in front of a route, and what its answer means.
+"""Calls a route's Lambda TOKEN authorizer and applies its answer.
 
-Nothing is cached here, while AWS keeps an answer for the seconds the template says: locally a changed key is
-seen at once, and a call costs one authorizer invocation more.
+This caches nothing, while AWS keeps an answer for the seconds set in the template. Locally, a changed key
+takes effect at once, and each call costs one more authorizer invocation.
 """
 
 import fnmatch
@@ -15,7 +15,7 @@ from server.template import Authorizer
 
 
 class Refusal(Exception):
-    """The call is not let through; `kind` is API Gateway's response type."""
+    """The call is refused; `kind` is API Gateway's response type."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -60,7 +60,7 @@ def _list(value: Any) -> list[str]:
 
 
 def _identity(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """API Gateway hands every value of the authorizer's context on as a string."""
+    """API Gateway passes on every value of the authorizer's context as a string."""
     context = {
         name: str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in (answer.get("context") or {}).items()

@@ -1,4 +1,4 @@
-"""Reads a request body up to a limit, and answers an early refusal so that the client gets to see it."""
+"""Reads a request body up to a limit, and sends an early refusal so that the client receives it."""
 
 import asyncio
 import contextlib
@@ -10,23 +10,23 @@ from starlette.types import Receive, Scope, Send
 
 # A client that sends nothing for this long is gone or malicious.
 IDLE_SECONDS = 30.0
-# A body has IDLE_SECONDS as a whole, and a second more for each 32 KiB that came. An uplink of 0.3 Mbit/s keeps up
-# with that (25 MB in 12 minutes); a byte now and then holds a place for half a minute.
+# A whole body gets IDLE_SECONDS, plus a second for each 32 KiB received. An uplink of 0.3 Mbit/s is fast enough
+# (25 MB in 12 minutes); a client that sends a byte now and then holds a place for half a minute.
 MIN_BYTES_PER_SECOND = 32 * 1024
-# How long, and how much, a refused client may go on sending before the connection is cut under it.
+# How long, and how much, a refused client may keep sending before the connection is cut.
 DRAIN_SECONDS = 5.0
 DRAIN_BYTES = 64 * 1024 * 1024
 SMALL_BYTES = 1024 * 1024
-# Set in the scope of a request that is refused: only the rest of its body is waited for.
+# Set in the scope of a refused request: only the rest of its body is pending.
 REFUSED = "stt_gateway.refused"
 
 
 class BodyTooLarge(Exception):
-    """The body is, or says it is, over the limit."""
+    """The body, or its stated length, is over the limit."""
 
 
 class BodyStalled(Exception):
-    """The client stopped sending in the middle of its body, or sent it too slowly."""
+    """The client stopped in the middle of its body, or sent it too slowly."""
 
 
 class ClientGone(Exception):
@@ -36,8 +36,8 @@ class ClientGone(Exception):
 async def read_body(request: Request, limit: int, idle_seconds: float = IDLE_SECONDS) -> bytes | bytearray:
     """The whole body, at most `limit` bytes.
 
-    A Content-Length over the limit is refused before a byte is read; a chunked body when the count passes it.
-    Raises BodyTooLarge, BodyStalled (silent for too long, or too slow as a whole), ClientGone.
+    Refuses a Content-Length over the limit before reading a byte, and a chunked body once the count passes it.
+    Raises BodyTooLarge, BodyStalled (silent for too long, or too slow overall), ClientGone.
     """
     began = time.monotonic()
     declared = request.headers.get("content-length", "")
@@ -63,12 +63,12 @@ async def read_body(request: Request, limit: int, idle_seconds: float = IDLE_SEC
 
 
 class RefusalResponse(Response):
-    """An answer to a request whose body was not read to its end.
+    """An answer to a request whose body was not fully read.
 
-    A small body is read and dropped, and the connection lives on. With a large one, closing the socket on
+    A small body is read and dropped, and the connection stays open. With a large one, closing the socket on
     unread bytes would make the kernel send a reset, which can destroy the answer before the client reads it. So
-    the answer goes out complete, then the body is drained for a bounded time and size, and only then is the
-    connection closed.
+    this sends the complete answer, drains the body for a bounded time and size, and only then closes the
+    connection.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +91,7 @@ def _is_small(request: Request) -> bool:
 
 
 async def _drain(receive: Receive) -> bool:
-    """Drops the rest of a body; whether its end was reached in time."""
+    """Drops the rest of a body; returns whether it ended in time."""
     drained = 0
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_SECONDS):

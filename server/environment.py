@@ -1,4 +1,4 @@
-"""The child's side of an execution environment: one function's handler, called with one event at a time."""
+"""The child's side of an execution environment: calls one function's handler, one event at a time."""
 
 import importlib
 import json
@@ -14,13 +14,13 @@ from typing import Any
 
 from server.worker_process import receive_message, send_message
 
-# Lambda's limit for a synchronous answer; a handler that passes it here would fail there.
+# Lambda's limit for a synchronous answer; a handler that exceeds it would fail there.
 MAX_ANSWER_BYTES = 6_291_556
 
 
 @dataclass(frozen=True)
 class Code:
-    """What an environment runs, in a form that travels to a new process."""
+    """What an environment runs, in a form that can be sent to a new process."""
 
     name: str
     arn: str
@@ -32,7 +32,7 @@ class Code:
 
 @dataclass(frozen=True)
 class LambdaContext:
-    """What the Lambda runtime passes to a handler beside the event."""
+    """What the Lambda runtime passes to a handler besides the event."""
 
     function_name: str
     invoked_function_arn: str
@@ -63,14 +63,14 @@ def serve(connection: socket.socket, code: Code) -> None:
     while True:
         head, body = receive_message(connection)
         send_message(connection, *_answer(code, handler, json.loads(head), body))
-        # An idle environment must not go on holding the last caller's audio.
+        # An idle environment must not keep the last caller's audio.
         del head, body
 
 
 def _answer(code: Code, handler: Any, call: dict[str, Any], body: bytearray) -> tuple[bytes, bytes]:
     event = call["event"]
     if call["body"] == "base64":
-        # Imported here: this process has it for the handlers' own use, the parent does not need it.
+        # Imported here: this process has it for the handlers, the parent does not need it.
         import pybase64
 
         event["body"] = pybase64.b64encode_as_string(body)

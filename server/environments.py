@@ -1,4 +1,4 @@
-"""Execution environments: for each function a few processes that serve one event at a time, as on Lambda."""
+"""Execution environments: a few processes per function, each serving one event at a time, as on Lambda."""
 
 import asyncio
 import json
@@ -15,19 +15,19 @@ from server.worker_process import Bytes, Worker, WorkerCrashed, WorkerTimeout
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-# For each function, so that many slow transcriptions cannot keep out heartbeats. An environment is 14 MB, and is kept.
+# Per function, so that many slow transcriptions cannot keep out heartbeats. An environment is 14 MB and is kept.
 MAX_ENVIRONMENTS = 16
-# A new process costs more than this wait for a busy one, so a burst of quick calls shares a few of them.
+# A new process costs more than this wait for a busy one, so a burst of quick calls shares a few.
 PATIENCE_SECONDS = 0.05
-# More starts at a time than cores only make each other, and the calls in flight, slower.
+# More parallel starts than cores only slow down each other and the calls in flight.
 STARTS_AT_ONCE = os.cpu_count() or 1
-# The function's own deadline comes after the request's budget, as on Lambda; the kill comes after both.
+# The function's deadline comes after the request's budget, as on Lambda; the kill comes after both.
 DEADLINE_SLACK_SECONDS = 1.5
 KILL_SLACK_SECONDS = 2.0
 
 
 class FunctionFailed(Exception):
-    """The handler raised, or its process ended. The message is the handler's; it is logged, never answered."""
+    """The handler raised, or its process ended. The message is the handler's; it is logged, never sent."""
 
 
 class FunctionTimedOut(Exception):
@@ -35,8 +35,8 @@ class FunctionTimedOut(Exception):
 
 
 class Environments:
-    """Every function's environments. Each is its own process with its own variables, so that what a function
-    caches, and what it forgot to declare, shows here as it would on Lambda."""
+    """Every function's environments. Each is its own process with its own variables, so a function's caches and
+    undeclared variables show here as they would on Lambda."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Environments:
         budget_seconds: float,
         limits: Mapping[str, int] | None = None,
     ) -> None:
-        """`limits` says of a function how many environments it may have, if not MAX_ENVIRONMENTS."""
+        """`limits`: how many environments a function may have, if not MAX_ENVIRONMENTS."""
         self._seconds = budget_seconds + DEADLINE_SLACK_SECONDS
         limits = dict.fromkeys(functions, MAX_ENVIRONMENTS) | dict(limits or {})
         self._threads = ThreadPoolExecutor(sum(limits.values()), thread_name_prefix="invoke")
@@ -64,7 +64,7 @@ class Environments:
         encoding: Literal["base64", "text", "none"] = "none",
     ) -> Any:
         """The handler's answer to an event. `body` becomes `event["body"]` inside the environment, base64 or text,
-        so that a large one is neither copied nor encoded in this process.
+        so this process neither copies nor encodes a large one.
 
         Raises FunctionFailed, FunctionTimedOut.
         """
@@ -86,7 +86,7 @@ class Environments:
         return json.loads(bytes(answer))
 
     async def start(self, function: str) -> None:
-        """Makes one environment ready before the first call."""
+        """Prepares one environment before the first call."""
         await self._pools[function].warm()
 
     def stop(self) -> None:
@@ -97,7 +97,7 @@ class Environments:
 
 
 def _code(function: Function) -> Code:
-    # What this process was started with wins over the template, but only for variables that the template declares.
+    # This process's variables win over the template's, but only those that the template declares.
     declared = {key: os.environ.get(key, value) for key, value in function.environment.items()}
     return Code(
         name=function.name,
@@ -117,8 +117,8 @@ def _code(function: Function) -> Code:
 
 
 class _Pool:
-    """One function's environments: the last one used is the first one picked, so sequential callers stay on a
-    warm process; grown while callers wait, a few at a time; a caller waits when all are busy."""
+    """One function's environments. It picks the last one used first, so sequential callers stay on a warm
+    process. It grows a few at a time while callers wait. A caller waits if all are busy."""
 
     def __init__(
         self, code: Code, limit: int, threads: ThreadPoolExecutor, starts: asyncio.Semaphore
@@ -148,11 +148,11 @@ class _Pool:
         return answer
 
     async def warm(self) -> None:
-        """Starts an environment if there is none. Raises WorkerCrashed when its handler cannot be imported."""
+        """Starts an environment if there is none. Raises WorkerCrashed if its handler cannot be imported."""
         await self._release(await self._acquire())
 
     def stop(self) -> None:
-        """Ends all of them; one that is in the middle of an event is killed."""
+        """Ends all of them; kills those in the middle of an event."""
         for worker in self._alive:
             worker.stop(kill=True)
         self._alive.clear()

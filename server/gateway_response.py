@@ -1,4 +1,4 @@
-"""The answers API Gateway gives by itself, rendered from the template's own GatewayResponses."""
+"""Renders the answers that API Gateway itself gives, from the template's GatewayResponses."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-# What API Gateway answers with when the template sets no StatusCode (its documentation, "Gateway response types").
+# API Gateway's status if the template sets no StatusCode (its documentation, "Gateway response types").
 _STATUS = {
     "UNAUTHORIZED": 401,
     "ACCESS_DENIED": 403,
@@ -23,7 +23,7 @@ _VARIABLE = re.compile(r"\$context((?:\.\w+)+)")
 
 
 class GatewayResponses:
-    """Renders each type of answer as the template says, else as its default type, else as AWS does."""
+    """Renders each type of answer from the template, else from its default type, else as AWS does."""
 
     def __init__(self, declared: Mapping[str, Mapping[str, Any]]) -> None:
         self._declared = declared
@@ -36,7 +36,7 @@ class GatewayResponses:
         response: type[Response] = Response,
         status: int | None = None,
     ) -> Response:
-        """`message` is what `$context.error.message` stands for; `status` is what API Gateway itself would say."""
+        """`message` is the value of `$context.error.message`; `status` is API Gateway's own."""
         status = status or _STATUS.get(kind, 500)
         default = "DEFAULT_4XX" if status < 500 else "DEFAULT_5XX"
         declared = self._declared.get(kind) or self._declared.get(default, {})
@@ -61,7 +61,7 @@ class GatewayResponses:
 
 
 def _mapped(value: str, variables: Mapping[str, str]) -> str:
-    """A header's mapping: `'text'` is itself, `context.requestId` is looked up."""
+    """A header's mapping: `'text'` is literal, `context.requestId` is looked up."""
     if value.startswith("'"):
         return value.strip("'")
     return variables.get(value.removeprefix("context."), "")

@@ -1,4 +1,4 @@
-"""CloudFormation YAML and its intrinsic functions, as far as this project's template uses them."""
+"""CloudFormation YAML and the intrinsic functions that this project's template uses."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 _VARIABLE = re.compile(r"\$\{(!?)([^}]+)\}")
-# What `!Ref AWS::NoValue` resolves to: the property is left out.
+# What `!Ref AWS::NoValue` resolves to: omit the property.
 NO_VALUE = object()
 
 
@@ -34,13 +34,13 @@ _Loader.add_multi_constructor("!", _construct_tag)
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The template as plain data, intrinsic functions in their long form."""
+    """The template as plain data, with intrinsic functions in long form."""
     document: dict[str, Any] = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 - a SafeLoader
     return document
 
 
 class Resolver:
-    """Replaces intrinsic functions by values; `reference` and `attribute` say what a resource's are."""
+    """Replaces intrinsic functions with values; `reference` and `attribute` give a resource's values."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Resolver:
         self._mappings = mappings
 
     def resolve(self, value: Any) -> Any:
-        """The value without intrinsic functions. Raises KeyError for a name that the template does not define."""
+        """The value without intrinsic functions. Raises KeyError for a name not in the template."""
         if isinstance(value, list):
             items = (self.resolve(item) for item in value)
             return [item for item in items if item is not NO_VALUE]

@@ -1,4 +1,4 @@
-"""uvicorn with the settings that every HTTP server of this project runs under."""
+"""uvicorn with the settings of every HTTP server in this project."""
 
 import argparse
 import asyncio
@@ -15,32 +15,32 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from server.body import REFUSED
 
 HOST = "127.0.0.1"
-# A connection that has not sent a complete request head by then is closed.
+# A connection without a complete request head by then is closed.
 HEAD_SECONDS = 20.0
 MAX_HEAD_BYTES = 64 * 1024
-# A client that for so long takes nothing of an answer that waits for it is gone, or holds the connection on purpose.
+# A client that reads nothing of a waiting answer for this long is gone, or holds the connection on purpose.
 WRITE_SECONDS = 30.0
 KEEP_ALIVE_SECONDS = 75
-# What the usual limit of 1,024 open files leaves beside the environments' sockets. When one more comes, the one that is
-# idle for longest ends: connections that are merely held, or whose answers nobody reads, cannot keep callers out.
+# What the usual limit of 1,024 open files leaves besides the environments' sockets. One more connection ends the
+# one that has been idle longest, so connections that are only held, or not read, cannot keep callers out.
 MAX_CONNECTIONS = 400
 SHUTDOWN_SECONDS = 10
-# Parsing costs the one event loop some 40 microseconds a chunk, whatever is in it: a byte a chunk would keep it busy
-# for minutes. The chunks of a body have this size on average, and there are a few more for those who begin slowly.
+# Parsing costs the one event loop about 40 microseconds per chunk of any size: one-byte chunks would keep it busy
+# for minutes. A body's chunks must average this size; a few extra are allowed for a slow start.
 MIN_CHUNK_BYTES = 128
 SMALL_CHUNKS = 100
-# What is read, and parsed, before it is another connection's turn.
+# Read and parsed before the next connection's turn.
 READ_BYTES = 32 * 1024
 
 
 class _Connection(h11.Connection):
-    """h11's connection, which refuses a body that comes in too many pieces."""
+    """h11's connection; refuses a body in too many pieces."""
 
     _pieces = 0
     _size = 0
 
     def next_event(self) -> Any:
-        """Raises RemoteProtocolError for it, as for what is no HTTP."""
+        """Raises RemoteProtocolError for it, as for non-HTTP."""
         event = super().next_event()
         if isinstance(event, h11.Request):
             self._pieces = self._size = 0
@@ -53,8 +53,8 @@ class _Connection(h11.Connection):
 
 
 class _Protocol(H11Protocol):
-    """uvicorn's protocol, which also limits the wait for each request's head and the number of connections, and
-    answers errors as we do."""
+    """uvicorn's protocol; also limits the wait for each request's head and the number of connections, and sends
+    errors in our format."""
 
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
@@ -96,16 +96,16 @@ class _Protocol(H11Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is being answered: its head has not come yet, or its answer is out."""
+        """Whether no request is in progress: its head has not arrived, or its answer is sent."""
         return self.cycle is None or self.cycle.response_complete
 
     @property
     def is_waiting(self) -> bool:
-        """Whether only its client holds it up: silent, not reading, or with the body of a refused request."""
+        """Whether it waits only for its client: silent, not reading, or sending the body of a refused request."""
         return self.is_idle or self.flow.write_paused or REFUSED in self.scope
 
     def _watch_head(self) -> None:
-        # uvicorn's own timer ends with the first byte of a request; this one begins there.
+        # uvicorn's own timer ends at the first byte of a request; this one starts there.
         if not self.is_idle:
             self._stop_watching()
         elif self._head_timer is None:
@@ -127,12 +127,12 @@ class _Protocol(H11Protocol):
             self.transport.close()
 
     def _make_room(self) -> None:
-        """Ends the connection that waits for its client for longest; it may be this one."""
+        """Ends the connection that has waited longest for its client; it may be this one."""
         waiting = [each for each in self.connections if isinstance(each, _Protocol) and each.is_waiting]
         min(waiting, key=lambda each: each._idle_since).transport.abort()
 
     def send_400_response(self, msg: str) -> None:
-        """uvicorn's answer to what is no HTTP, in the shape of every other error, unless one is on its way already."""
+        """Answers non-HTTP in our error format, unless an answer has already started."""
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.close()
             return
@@ -174,17 +174,17 @@ def add_arguments(parser: argparse.ArgumentParser, port: int) -> None:
 
 
 def listener_of(arguments: argparse.Namespace) -> socket.socket:
-    """The socket that the arguments name. Raises PortInUse."""
+    """The socket given by the arguments. Raises PortInUse."""
     return bind(arguments.port) if arguments.fd is None else socket.socket(fileno=arguments.fd)
 
 
 def serve(app: ASGIApp, listener: socket.socket) -> None:
-    """Serves until SIGTERM or SIGINT; requests in flight get SHUTDOWN_SECONDS to finish."""
+    """Serves until SIGTERM or SIGINT; requests in flight have SHUTDOWN_SECONDS to finish."""
     new_server(app).run(sockets=[listener])
 
 
 def new_server(app: ASGIApp) -> uvicorn.Server:
-    """A server that can be run in a thread too, until its `should_exit` is set."""
+    """A server that can also run in a thread, until its `should_exit` is set."""
     config = uvicorn.Config(
         app,
         http=_Protocol,

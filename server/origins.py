@@ -1,8 +1,8 @@
-"""Keeps foreign web pages away from a server that any page in a browser of this machine can reach.
+"""Refuses foreign web pages: any page in a browser on this machine can reach the server.
 
-The local run has published keys and may dial private addresses: a page that could use it would reach this machine's
-network. A browser says by `Origin` which page calls, and by `Host` by which name it found the server: under a foreign
-name a page counts as this server's own (DNS rebinding).
+The local run has published keys and may dial private addresses, so a page that can use it can reach this machine's
+network. A browser's `Origin` names the calling page and its `Host` the name it used for the server. Under a foreign
+name, a page counts as this server's own (DNS rebinding).
 """
 
 import json
@@ -32,35 +32,35 @@ FOREIGN_HOST = (
 
 @dataclass(frozen=True)
 class Origins:
-    """Whose pages may call, beside those of this machine, and by which names, beside its own."""
+    """Which pages may call besides this machine's own, and which host names they may use."""
 
     origins: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
-        """CORS_ORIGINS, comma-separated, and PUBLIC_URL. Raises ValueError for an entry that is no origin."""
+        """CORS_ORIGINS, comma-separated, and PUBLIC_URL. Raises ValueError for an invalid origin."""
         listed = [entry.strip() for entry in environment.get("CORS_ORIGINS", "").split(",")]
         public = environment.get("PUBLIC_URL", "").strip()
         origins = {_origin(entry, "CORS_ORIGINS") for entry in listed if entry}
         if public:
-            # The path is the API's own, if there is one.
+            # A path, if any, is the API's own.
             origins.add(_origin("/".join(public.split("/")[:3]), "PUBLIC_URL"))
         return cls(frozenset(origins), frozenset(_host_of(origin, _ORIGIN) for origin in origins))
 
     def problem(self, origins: Sequence[str], hosts: Sequence[str]) -> str | None:
-        """Why a request with these `Origin` and `Host` headers is refused, or None. Without an Origin it is no page's:
-        curl, an SDK, or a page's address typed or followed."""
+        """Why a request with these `Origin` and `Host` headers is refused, or None. Without an Origin it is not from a
+        page: curl, an SDK, or an address typed or followed."""
         if not all(self.is_own_host(host) for host in hosts):
             return FOREIGN_HOST
         return None if all(self.is_own_origin(origin) for origin in origins) else FOREIGN_ORIGIN
 
     def is_own_origin(self, origin: str) -> bool:
-        """Whether pages of an origin may call."""
+        """Whether an origin's pages may call."""
         return _host_of(origin, _ORIGIN) in _HERE or _without_default_port(origin.lower()) in self.origins
 
     def is_own_host(self, host: str) -> bool:
-        """Whether the server answers under this name, on any port."""
+        """Whether the server accepts this host name, on any port."""
         name = _host_of(host, _HOST)
         return name in _HERE or name in self.hosts
 
@@ -80,7 +80,7 @@ def _origin(text: str, variable: str) -> str:
 
 
 def _without_default_port(origin: str) -> str:
-    """Browsers leave it out."""
+    """Browsers omit it."""
     return origin.removesuffix(":443" if origin.startswith("https:") else ":80")
 
 
@@ -91,8 +91,8 @@ def refusal(message: str) -> bytes:
 
 
 class OwnPagesOnly:
-    """An ASGI application that no foreign page may call. The page that may is named to its browser, in place of what
-    the application itself says."""
+    """An ASGI application that no foreign page may call. CORS headers name the allowed page, and replace the
+    application's own."""
 
     def __init__(self, app: ASGIApp, origins: Origins) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Room for calls in progress, shared out so that no caller can take all of it."""
+"""Places for calls in progress, shared so that no caller can take them all."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -6,14 +6,14 @@ from contextlib import contextmanager
 
 
 class NoPlace(Exception):
-    """Too many calls of this kind are in progress, or too many of this caller's."""
+    """Too many calls of this kind, or of this caller, are in progress."""
 
 
 class Places:
-    """A number of calls that may be in progress at a time.
+    """The number of calls that may be in progress at once.
 
-    A caller may hold four times as many places as are free: of 64, the first one gets 52 and the next one 10, and a
-    third one still finds a place.
+    A caller may hold four times as many places as are free: of 64, the first caller gets 52, the next 10, and a
+    third still finds a place.
     """
 
     SHARE = 4

@@ -1,4 +1,4 @@
-"""HTTP requests as API Gateway REST proxy events (payload version 1.0), for handlers and for the authorizer."""
+"""Turns HTTP requests into API Gateway REST proxy events (payload version 1.0) and authorizer events."""
 
 import time
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ class Call:
 
     @property
     def method_arn(self) -> str:
-        """What the authorizer is asked about."""
+        """The resource that the authorizer decides on."""
         return f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{API_ID}/{STAGE}/{self.request.method}{self.path.rstrip('/')}"
 
 
@@ -37,9 +37,9 @@ def authorizer_event(call: Call, token: str) -> dict[str, Any]:
 
 
 def proxy_event(call: Call, identity: Mapping[str, Any], encoded: bool) -> dict[str, Any]:
-    """The event of a Lambda proxy integration, its body left out.
+    """The event of a Lambda proxy integration, without its body.
 
-    `path` is as it came, path parameters and query are decoded: live captures of REST APIs show it so
+    `path` is as received; path parameters and query are decoded, as in live captures of REST APIs
     (github.com/middleapi/standard-server/pull/93).
     """
     request = call.request

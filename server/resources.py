@@ -1,4 +1,4 @@
-"""Finds the route of a path the way API Gateway does: first the resource, the most literal one; then its method."""
+"""Finds a path's route as API Gateway does: first the most literal resource, then its method."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -39,7 +39,7 @@ class Resources:
         self._resources = [Resource(path, by_path[path], _pattern(path)) for path in paths]
 
     def find(self, path: str) -> Resource | None:
-        """The resource of a path as it came over the wire, encoded; a trailing slash makes no difference."""
+        """The resource of an encoded path as received; a trailing slash makes no difference."""
         path = path.removesuffix("/") or "/"
         return next((resource for resource in self._resources if resource.pattern.fullmatch(path)), None)
 

@@ -1,7 +1,7 @@
-"""What `template.yaml` says: resources, functions, routes, authorizer and error shapes, under local names.
+"""Reads `template.yaml`: resources, functions, routes, authorizer and error shapes, under local names.
 
-The one reader of the template for the local server, the embedded AWS and the tests, so that none of them keeps a
-second copy of a schema, a route or an error.
+The local server, the embedded AWS and the tests all read the template here, so none of them keeps a second copy of
+a schema, a route or an error.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,12 +12,12 @@ from typing import Any
 from server.intrinsics import NO_VALUE, Resolver, load
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "template.yaml"
-# moto's account; nothing outside this machine ever sees it.
+# moto's account; it never leaves this machine.
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 STACK = "stt-gateway-local"
 
-# The property that names a resource itself, by type.
+# The property that names a resource, by type.
 _NAME_PROPERTIES = {
     "AWS::DynamoDB::Table": "TableName",
     "AWS::S3::Bucket": "BucketName",
@@ -48,7 +48,7 @@ class EventSource:
 
 @dataclass(frozen=True)
 class Function:
-    """A Lambda function: where its code is, and under what it runs."""
+    """A Lambda function: its code and the settings it runs with."""
 
     name: str
     code: Path
@@ -89,7 +89,7 @@ class Api:
 class Template:
     """A template whose references resolve to local names.
 
-    `endpoint` is the address of the embedded AWS, if there is one; queue URLs are under it.
+    `endpoint` is the embedded AWS's address, if there is one; queue URLs are under it.
     """
 
     path: Path = TEMPLATE
@@ -108,27 +108,27 @@ class Template:
     # --- resources
 
     def resources(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Logical id and resolved properties of each resource of a type, those with a false condition left out."""
+        """Logical id and resolved properties of each resource of a type, without those whose condition is false."""
         for name, resource in self._document["Resources"].items():
             condition = resource.get("Condition")
             if resource["Type"] == kind and (condition is None or self._resolver.holds(condition)):
                 yield name, self._resolver.resolve(resource.get("Properties", {}))
 
     def physical_name(self, logical_id: str) -> str:
-        """The name a resource has here: the one the template gives it, else one made from its logical id."""
+        """A resource's local name: the template's, else one made from its logical id."""
         resource = self._document["Resources"][logical_id]
         given = resource.get("Properties", {}).get(_NAME_PROPERTIES.get(resource["Type"], ""))
         if given is not None:
             return str(self._resolver.resolve(given))
         if resource["Type"] == "AWS::KMS::Key":
-            # Key ids are random; an alias can stand wherever a key id can.
+            # Key ids are random; an alias works wherever a key id does.
             return f"alias/{STACK}-{logical_id}"
         if resource["Type"] == "AWS::S3::Bucket":
             return f"{STACK}-{logical_id}".lower()
         return f"{STACK}-{logical_id}"
 
     def reference(self, name: str) -> Any:
-        """What `!Ref name` is."""
+        """`!Ref name`."""
         pseudo = {
             "AWS::AccountId": ACCOUNT,
             "AWS::Region": REGION,
@@ -151,7 +151,7 @@ class Template:
         )
 
     def attribute(self, name: str, attribute: str) -> str:
-        """What `!GetAtt name.attribute` is: ARNs as AWS forms them, anything else the physical name."""
+        """`!GetAtt name.attribute`: an ARN as AWS forms it; for anything else, the physical name."""
         physical = self.physical_name(name)
         if attribute not in ("Arn", "StreamArn"):
             return physical
@@ -169,7 +169,7 @@ class Template:
     # --- functions
 
     def functions(self) -> dict[str, Function]:
-        """Every function by logical id, Globals applied."""
+        """Every function by logical id, with Globals."""
         shared = self._resolver.resolve(self._document.get("Globals", {}).get("Function", {}))
         default = self._api_properties().get("Auth", {}).get("DefaultAuthorizer")
         return {

@@ -1,8 +1,8 @@
 """A child process that answers one request at a time over a socket pair.
 
 A message is an 8-byte head length, an 8-byte body length, the head (JSON) and the body (raw bytes). Python's
-own `multiprocessing.Connection` allocates the whole remaining size for every read, which makes 25 MB slow;
-here the receiver allocates once and reads into place.
+own `multiprocessing.Connection` allocates the whole remaining size for every read, which is slow for 25 MB.
+Here the receiver allocates once and reads into place.
 """
 
 import contextlib
@@ -24,15 +24,15 @@ Bytes = bytes | bytearray | memoryview
 
 
 class WorkerCrashed(Exception):
-    """The child process ended, or broke the protocol, before it answered."""
+    """The child ended, or broke the protocol, before it answered."""
 
 
 class WorkerTimeout(Exception):
-    """The child did not answer in time; it has been killed."""
+    """The child did not answer in time and was killed."""
 
 
 def preload(modules: Sequence[str]) -> None:
-    """Names what the fork server imports once, so that every child starts with it in memory."""
+    """Sets what the fork server imports once, so every child starts with it in memory."""
     _FORKSERVER.set_forkserver_preload(list(modules))
 
 
@@ -46,7 +46,7 @@ def send_message(connection: socket.socket, head: bytes, body: Bytes = b"") -> N
 def receive_message(connection: socket.socket, deadline: float | None = None) -> tuple[bytes, bytearray]:
     """Reads one message; `deadline` is on the monotonic clock.
 
-    Raises EOFError when the other side is gone, TimeoutError after the deadline.
+    Raises EOFError if the other side is gone, TimeoutError after the deadline.
     """
     head_length, body_length = _LENGTHS.unpack(_receive(connection, _LENGTHS.size, deadline))
     head = _receive(connection, head_length, deadline)
@@ -67,7 +67,7 @@ def _receive(connection: socket.socket, length: int, deadline: float | None) -> 
 
 
 def _run(connection: socket.socket, target: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    # Ctrl-C reaches every process of a terminal; the parent decides when this one ends.
+    # Ctrl-C reaches every process in a terminal; the parent decides when this one ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # The parent's death or close() ends the socket, which ends this process without a traceback.
@@ -76,7 +76,7 @@ def _run(connection: socket.socket, target: Callable[..., None], arguments: tupl
 
 
 class Worker:
-    """One child process running `target(connection, *arguments)`, whose first message says that it is ready."""
+    """One child process that runs `target(connection, *arguments)`; its first message means it is ready."""
 
     def __init__(self, target: Callable[..., None], *arguments: Any) -> None:
         self._connection, theirs = socket.socketpair()
@@ -95,7 +95,7 @@ class Worker:
         return self._process.pid
 
     def is_alive(self) -> bool:
-        """Whether an idle child still runs. It has nothing to say, so a readable socket is the end of it."""
+        """Whether an idle child still runs. It sends nothing, so a readable socket means it has ended."""
         return not multiprocessing.connection.wait([self._connection], timeout=0)
 
     def wait_until_ready(self) -> None:
@@ -103,7 +103,7 @@ class Worker:
         self._guard(lambda deadline: receive_message(self._connection, deadline), START_SECONDS)
 
     def exchange(self, head: bytes, body: Bytes, timeout_seconds: float) -> tuple[bytes, bytearray]:
-        """One request and its answer. Raises WorkerCrashed or WorkerTimeout; then the child is gone."""
+        """One request and its answer. Raises WorkerCrashed or WorkerTimeout; the child is then gone."""
 
         def send_and_receive(deadline: float) -> tuple[bytes, bytearray]:
             self._connection.settimeout(timeout_seconds)
@@ -125,7 +125,7 @@ class Worker:
             raise WorkerCrashed from end
 
     def stop(self, *, kill: bool = False) -> None:
-        """Ends the child: it sees the end of its socket; one that is busy or stuck is killed."""
+        """Ends the child by closing its socket; kills one that is busy or stuck."""
         self._connection.close()
         if kill:
             self._process.kill()

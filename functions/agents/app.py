@@ -60,7 +60,7 @@ def operator(event: Event) -> Operator:
 
 
 def count_change(event: Event) -> Mapping[str, str]:
-    """Count one change against the operator's rate, before its body is read; the headers that say what is left.
+    """Count one change against the operator's rate before reading its body. Returns the rate limit headers.
     Raises RateLimited."""
     allowance = limits.take_change(caller_of(event), compose.limits(), time.time())
     return allowance.headers() if allowance else {}

@@ -1,4 +1,4 @@
-"""API key to identity: the TOKEN authorizer of every route that needs a key."""
+"""The TOKEN authorizer of every route that needs a key: turns an API key into an identity."""
 
 import time
 from typing import Any
@@ -7,7 +7,7 @@ from gateway import compose, deadline
 from gateway.accounts.authorization import bearer_key, policy
 from gateway.lifecycle import prepare
 
-# Left of the function's time to answer.
+# Kept back from the function's time.
 MARGIN_SECONDS = 0.5
 
 

@@ -25,7 +25,7 @@ def retrieve_model(event: Event, _context: Any) -> "Response[str]":
     asked = slug_of(path_parameter(event, "id"))
     pool = model_list.pool_of(asked, deployments_of(asked, event))
     slug = pool[0].model.slug if pool else asked
-    if slug != asked:  # a served id: the entry is the model's, which may be served under other ids as well
+    if slug != asked:  # a served id: the entry belongs to the model, which may have other served ids
         pool = deployments_of(slug, event)
     pool = [each for each in pool if each.model.slug == slug]
     if not pool:

@@ -1,4 +1,4 @@
-"""What needs no key: the playground, openapi.json, healthz."""
+"""Routes without a key: the playground, openapi.json, healthz."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def openapi(event: Event, _context: Any) -> "Response[str]":
 
 
 def playground(event: Event, _context: Any) -> "Response[str]":
-    if event["path"].endswith("/"):  # the page's relative URLs start from /playground
+    if event["path"].endswith("/"):  # the page's relative URLs are relative to /playground
         return Response(308, body="", headers={"location": "../playground"})
     return serve(site.asset(HERE / "playground", "index.html"), event)
 

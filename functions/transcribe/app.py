@@ -54,7 +54,7 @@ def call_of(event: Event, began: float) -> Call:
 
 
 def forget() -> None:
-    """What one restored copy must not share with the next: connections, lookups, credentials."""
+    """Drops what restored copies must not share: connections, lookups, credentials."""
     compose.renew_store()
     compose.transcription().client.close()
     compose.catalog().forget()

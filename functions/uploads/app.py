@@ -1,4 +1,4 @@
-"""POST /v1/uploads, its parts, complete and cancel: audio too large for one request."""
+"""POST /v1/uploads, its parts, complete and cancel: for audio too large for one request."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -40,7 +40,7 @@ def cancel(event: Event, _context: Any) -> "Response[str]":
 
 
 def form(event: Event) -> Sequence[Part]:
-    """The part's form; none at all is one without fields, whose error names the field of this route."""
+    """The part's form. No form counts as one without fields, so the error names this route's field."""
     try:
         return read_form(event)
     except MissingFile:

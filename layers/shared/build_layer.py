@@ -1,8 +1,8 @@
-"""Builds the layer: what `sam build` runs in place of its own pip workflow (Metadata in template.yaml).
+"""Builds the layer; `sam build` runs this instead of its pip workflow (Metadata in template.yaml).
 
-Better here than there: wheels for the other architecture are checked against the lock's hashes too (SAM fetches
-them by name and version alone), what no function uses is left out, and bytecode is shipped, which Lambda could
-not keep because /opt is read-only. The same inputs give the same bytes.
+Unlike SAM, this checks wheels for the other architecture against the lock's hashes too (SAM fetches them by name
+and version alone), leaves out what no function uses, and ships bytecode, which Lambda could not keep because
+/opt is read-only. The same inputs give the same bytes.
 """
 
 import compileall
@@ -17,12 +17,12 @@ from typing import Any
 # Lambda's python3.13 runs on Amazon Linux 2023, which has glibc 2.34.
 _GLIBC = ("2_34", "2_28", "2_17")
 _MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
-# What gateway.store speaks to; botocore describes 400 more services, 25 MB.
+# What gateway.store uses; botocore describes 400 more services, 25 MB.
 AWS_SERVICES = frozenset({"dynamodb", "kms", "s3", "sqs"})
 
 
 def build(architecture: str, source: Path, artifacts: Path) -> None:
-    """The layer for `architecture` (arm64, x86_64), from the folder of gateway/ and requirements.txt."""
+    """Builds the layer for `architecture` (arm64, x86_64) from the folder of gateway/ and requirements.txt."""
     target = artifacts / "python"
     install(_MACHINES[architecture], source / "requirements.txt", target)
     shutil.copytree(source / "gateway", target / "gateway", ignore=shutil.ignore_patterns("__pycache__"))
@@ -33,7 +33,7 @@ def build(architecture: str, source: Path, artifacts: Path) -> None:
 
 
 def install(machine: str, requirements: Path, target: Path) -> None:
-    """The locked wheels for one machine, each checked against its hash."""
+    """Installs the locked wheels for one machine; checks each hash."""
     platforms = [f"--platform=manylinux_{glibc}_{machine}" for glibc in _GLIBC]
     subprocess.run(  # noqa: S603 - pip, with arguments from this file
         [
@@ -47,7 +47,7 @@ def install(machine: str, requirements: Path, target: Path) -> None:
 
 
 def trim(target: Path) -> None:
-    """Remove what is never used at run time; licences and METADATA stay."""
+    """Removes what is not used at run time; licences and METADATA stay."""
     shutil.rmtree(target / "bin", ignore_errors=True)
     for name in ("RECORD", "WHEEL", "INSTALLER", "REQUESTED", "entry_points.txt", "top_level.txt"):
         for file in target.glob(f"*.dist-info/{name}"):
@@ -63,7 +63,7 @@ def trim(target: Path) -> None:
 
 
 def only_used(endpoints: dict[str, Any]) -> dict[str, Any]:
-    """botocore's endpoints without services that are not used: 1.2 MB are read whenever a client is made."""
+    """botocore's endpoints without unused services: each new client reads this file, 1.2 MB in full."""
     partitions = [
         partition | {"services": {k: v for k, v in partition["services"].items() if k in AWS_SERVICES}}
         for partition in endpoints["partitions"]
@@ -72,7 +72,7 @@ def only_used(endpoints: dict[str, Any]) -> dict[str, Any]:
 
 
 def compile_bytecode(target: Path, artifacts: Path) -> None:
-    """Bytecode that is believed without a look at its source, under the paths that it has on Lambda."""
+    """Compiles bytecode that Python uses without checking the source, with the paths it has on Lambda."""
     compileall.compile_dir(
         target,
         quiet=1,

@@ -1,1 +1,1 @@
-"""The gateway on plain HTTP, with the event sources of its functions."""
+"""The gateway on plain HTTP, with its functions' event sources."""

@@ -32,7 +32,7 @@ _PRELOADED = ["server.environment", "aws_lambda_powertools.event_handler", "pyba
 
 
 class Readiness:
-    """Lets /healthz through to its function once a file says that all parts of the local run are there."""
+    """Passes /healthz to its function once a file shows that all parts of the local run are ready."""
 
     def __init__(self, app: ASGIApp, ready_file: Path) -> None:
         self._app = app
@@ -48,7 +48,7 @@ class Readiness:
 
 
 def new_app(template: Template, origins: Origins, ready_file: Path | None = None) -> Router:
-    """The gateway; it listens once its authorizer is warm."""
+    """The gateway; it listens after warming its authorizer."""
     functions = template.functions()
     environments = Environments(
         functions, float(os.environ["REQUEST_BUDGET_SECONDS"]), environments_for_providers(template)
@@ -74,7 +74,7 @@ def new_app(template: Template, origins: Origins, ready_file: Path | None = None
 
 
 def share_variables(template: Template) -> None:
-    """Puts the variables that every function has alike into this process, for what the fork server imports."""
+    """Sets the variables common to all functions in this process, for the fork server's imports."""
     environments = [function.environment for function in template.functions().values()]
     for name, value in environments[0].items():
         if all(other.get(name) == value for other in environments):
@@ -82,7 +82,7 @@ def share_variables(template: Template) -> None:
 
 
 def main() -> None:
-    """Serves on 127.0.0.1 until it is told to stop."""
+    """Serves on 127.0.0.1 until stopped."""
     parser = argparse.ArgumentParser(prog="local.gateway", description=__doc__)
     add_arguments(parser, port=3000)
     parser.add_argument("--template", type=Path, default=TEMPLATE)

@@ -1,6 +1,6 @@
-"""What the fork server does once for all environments: AWS clients, whose service models take 0.1 to 0.4 s to read.
+"""What the fork server does once for all environments: make AWS clients (reading a service model takes 0.1 to 0.4 s).
 
-Lambda's SnapStart does the same to a function. No connection is open yet, so a fork shares none.
+Lambda's SnapStart does the same for a function. No connection is open yet, so forks share none.
 """
 
 from gateway.store.dynamodb import aws

@@ -1,1 +1,1 @@
-"""A real speech recogniser (pocketsphinx) behind an OpenAI-shaped server."""
+"""A real speech recogniser (pocketsphinx) behind an OpenAI-style server."""

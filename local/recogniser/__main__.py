@@ -10,7 +10,7 @@ from server.worker_process import preload
 
 
 def main() -> None:
-    """Serves on 127.0.0.1 until it is told to stop."""
+    """Serves on 127.0.0.1 until stopped."""
     parser = argparse.ArgumentParser(prog="local.recogniser", description=__doc__)
     add_arguments(parser, port=8080)
     parser.add_argument("--workers", type=int, default=None, help="one for each core if not given")

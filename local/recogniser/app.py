@@ -1,4 +1,4 @@
-"""POST /v1/audio/transcriptions, as OpenAI shapes it, answered by the recogniser."""
+"""POST /v1/audio/transcriptions in OpenAI's format, answered by the recogniser."""
 
 import json
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ _GRANULARITIES = ("word", "segment")
 
 
 class BadRequest(Exception):
-    """What is wrong with the request, and the field it is about."""
+    """What is wrong with the request, and in which field."""
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -47,7 +47,7 @@ class Form:
 
 
 def new_app(size: int | None = None) -> Starlette:
-    """The server; `size` worker processes, one for each core if not given."""
+    """The server; `size` worker processes, by default one per core."""
     recognisers = Recognisers(size)
 
     @asynccontextmanager
@@ -116,7 +116,7 @@ def read_form(content_type: str, body: bytes) -> Form:
 
 def _part_name(disposition: bytes) -> str:
     message = Message()
-    # Reading parameters takes time that grows with the square of their number on some patches of Python.
+    # On some patch releases of Python, reading parameters takes time quadratic in their number.
     message["Content-Disposition"] = (
         disposition[:1024].decode("utf-8", "replace").replace("\r", "").replace("\n", "")
     )

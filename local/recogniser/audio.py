@@ -1,4 +1,4 @@
-"""Audio bytes -> 16 kHz mono samples, cut into utterances that the recogniser can take whole."""
+"""Turns audio bytes into 16 kHz mono samples, cut into utterances for the recogniser."""
 
 import contextlib
 import io
@@ -13,31 +13,31 @@ from numpy.typing import NDArray
 SAMPLE_RATE = 16_000
 Samples = NDArray[numpy.int16]
 
-# Demuxers that hold audio and nothing else: playlists (hls, concat) could name files of this machine.
+# Demuxers for audio only: playlists (hls, concat) could name files on this machine.
 FORMATS = "wav,w64,mp3,mov,mp4,m4a,flac,ogg,matroska,webm,aac"
 
-# Up to this long, one utterance: the language model sees every word. Longer audio is cut where it is quiet.
+# Up to this length, one utterance, so the language model sees every word. Longer audio is cut where quiet.
 UTTERANCE_SECONDS = 25
 _SHORTEST_SECONDS = 10
 _WINDOW = SAMPLE_RATE // 5
-# Peaks below this (-50 dBFS) are no speech; the recogniser would spend its time hearing words in noise.
+# Peaks below this (-50 dBFS) are not speech; the recogniser would waste time finding words in noise.
 _SILENCE_PEAK = 104
 
 
 class UndecodableAudio(Exception):
-    """The bytes are not audio that the decoder can read, or there is too much of it."""
+    """The decoder cannot read the bytes as audio, or the audio is too long."""
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """Samples, and where in the recording they start, in seconds."""
+    """Samples, and their start in the recording, in seconds."""
 
     start: float
     samples: Samples
 
 
 def decode(data: bytes | bytearray, limit_seconds: float) -> Samples:
-    """The first audio track as 16 kHz mono samples. What a damaged file still holds is returned.
+    """The first audio track as 16 kHz mono samples. For a damaged file, what is left of it.
 
     Raises UndecodableAudio: not audio, nothing decodable in it, or longer than `limit_seconds`.
     """
@@ -77,7 +77,7 @@ def _samples(frame: AudioFrame) -> Samples:
 
 
 def cut(samples: Samples) -> Iterator[Utterance]:
-    """The recording in pieces of at most UTTERANCE_SECONDS, cut where it is quietest, without silent pieces."""
+    """Cuts the recording where it is quietest into pieces of at most UTTERANCE_SECONDS; drops silent ones."""
     start = 0
     while start < len(samples):
         end = _quietest_end(samples, start)

@@ -1,4 +1,4 @@
-"""Samples -> words with times, by pocketsphinx and the US English model that its wheel carries."""
+"""Turns samples into words with times, by pocketsphinx and the US English model in its wheel."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from pocketsphinx import Decoder
 
 from local.recogniser.audio import SAMPLE_RATE, Samples, cut
 
-# Tuned on real recordings: wide beams with a cap on active states beat the defaults in errors and in time.
+# Tuned on real recordings: wide beams with a cap on active states beat the defaults in errors and time.
 _SETTINGS: dict[str, Any] = {
     "samprate": SAMPLE_RATE,
     "beam": 1e-60,
@@ -20,14 +20,14 @@ _SETTINGS: dict[str, Any] = {
 _FRAMES_PER_SECOND = 100
 # A pause this long, in seconds, ends a segment.
 _PAUSE_SECONDS = 0.3
-# `<s>`, `<sil>`, `[NOISE]`, `++BREATH++` are not words; `read(2)` is a second way to say `read`.
+# `<s>`, `<sil>`, `[NOISE]`, `++BREATH++` are not words; `read(2)` is a second pronunciation.
 _FILLER = re.compile(r"^(<.*>|\[.*\]|\+\+.*\+\+)$")
 _VARIANT = re.compile(r"\(\d+\)$")
 
 
 @dataclass(frozen=True)
 class Word:
-    """A recognised word, its times in seconds, and the logarithm of its posterior probability."""
+    """A recognised word, its times in seconds, and its log posterior probability."""
 
     text: str
     start: float
@@ -36,7 +36,7 @@ class Word:
 
 
 class Recogniser:
-    """One decoder; it holds the interpreter's lock while it works, so one to a process."""
+    """One decoder; it holds the interpreter's lock while working, so use one per process."""
 
     def __init__(self) -> None:
         self._decoder = Decoder(**_SETTINGS)
@@ -50,7 +50,7 @@ class Recogniser:
 
     def _words(self, pcm: bytes, offset: float) -> list[Word]:
         decoder = self._decoder
-        # Else the mean of the last caller's voice would colour this one, and results depend on the order.
+        # Otherwise the mean of the last caller's voice affects this one, and results depend on order.
         decoder.reinit_feat()
         decoder.start_utt()
         decoder.process_raw(pcm, full_utt=True)
@@ -71,7 +71,7 @@ class Recogniser:
 
 
 def transcript(words: list[Word], duration: float) -> dict[str, Any]:
-    """The answer in OpenAI's `verbose_json` shape, holding only what was recognised."""
+    """The answer in OpenAI's `verbose_json` format, with only what was recognised."""
     segments = _segments(words)
     return {
         "task": "transcribe",

@@ -1,4 +1,4 @@
-"""The recogniser's worker processes: one decoder in each, one to a core."""
+"""The recogniser's worker processes: one per core, with one decoder each."""
 
 import asyncio
 import json
@@ -15,23 +15,23 @@ Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
-# A quarter of an hour of audio: more than 25 MB of uncompressed 16 kHz speech, and what a core can finish.
+# A quarter of an hour: more than 25 MB of uncompressed 16 kHz speech, and what a core can process.
 MAX_AUDIO_SECONDS = 900.0
-# Twice what the slowest audio of that length was seen to need.
+# Twice the time of the slowest audio of that length we measured.
 ANSWER_SECONDS = 900.0
 
 
 class RecogniserFailed(Exception):
-    """The worker died or hung; another one takes its place."""
+    """The worker ended or hung; another replaces it."""
 
 
 class BadAudio(Exception):
-    """The worker says that the bytes are not audio it can decode."""
+    """The worker cannot decode the bytes as audio."""
 
 
 def serve(connection: socket.socket) -> None:
     """The child's loop: audio bytes in, a transcript out."""
-    # Imported here so that the server process itself carries neither codecs nor a speech model.
+    # Imported here so that the server process loads neither codecs nor a speech model.
     from local.recogniser.audio import SAMPLE_RATE, UndecodableAudio, decode
     from local.recogniser.speech import Recogniser, transcript
 
@@ -49,7 +49,7 @@ def serve(connection: socket.socket) -> None:
 
 
 class Recognisers:
-    """A worker for each core; a request waits until one is free."""
+    """A worker per core; a request waits until one is free."""
 
     def __init__(self, size: int | None = None) -> None:
         self.size = size or os.cpu_count() or 1
@@ -57,7 +57,7 @@ class Recognisers:
         self._idle: asyncio.LifoQueue[Worker | None] = asyncio.LifoQueue()
 
     async def start(self) -> None:
-        """Starts every worker at the same time; returns when all have loaded their model."""
+        """Starts all workers at once; returns when all have loaded their model."""
         for worker in await asyncio.gather(*(self._in_thread(_started) for _ in range(self.size))):
             self._idle.put_nowait(worker)
 
@@ -80,7 +80,7 @@ class Recognisers:
         return answer
 
     async def stop(self) -> None:
-        """Ends every idle worker; a busy one is killed with this process."""
+        """Ends every idle worker; busy ones are killed with this process."""
         while not self._idle.empty():
             worker = self._idle.get_nowait()
             if worker is not None:

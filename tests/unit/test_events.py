@@ -23,7 +23,7 @@ def load(path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "path", [path for path in CASES if "httpMethod" in load(path)], ids=lambda path: path.stem
 )
-def test_an_api_event_is_of_a_route_of_the_template_and_says_who_calls(path: Path) -> None:
+def test_an_api_event_matches_a_route_of_the_template_and_names_the_caller(path: Path) -> None:
     event = load(path)
     routes = {(route.method, route.path): route.authorized for route in Template().routes()}
     authorized = routes[event["httpMethod"], event["resource"]]
@@ -36,7 +36,7 @@ def test_the_known_key_is_that_of_the_local_run() -> None:
     assert token == f"Bearer {USERS['alice']}"
 
 
-def test_env_json_names_what_the_embedded_aws_holds_as_a_container_sees_it() -> None:
+def test_env_json_names_the_embedded_aws_resources_as_a_container_sees_them() -> None:
     endpoint = f"http://{HOST_OF_CONTAINERS}:{PORT}"
     functions = Template(endpoint=endpoint, parameters={"AllowPrivateProviders": "true"}).functions()
     declared = {name: value for each in functions.values() for name, value in each.environment.items()}

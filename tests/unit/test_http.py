@@ -29,7 +29,7 @@ def test_request_ids_sort_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ids == sorted(ids)
 
 
-def test_ids_that_a_client_chose_are_noted_in_short_printable_form() -> None:
+def test_client_ids_are_recorded_in_a_short_printable_form() -> None:
     assert (
         client_id_of(event(headers={"X-Request-Id": "abc\r\n\x00 d\u00e9" + "x" * 500})) == "abcd" + "x" * 119
     )
@@ -38,7 +38,7 @@ def test_ids_that_a_client_chose_are_noted_in_short_printable_form() -> None:
     assert api_gateway_id_of(event(requestContext={})) is None
 
 
-def test_every_value_of_every_form_of_via_is_read_whatever_its_case() -> None:
+def test_every_via_value_is_read_in_any_case() -> None:
     sent = event(
         headers={"Via": "1.1 last"},
         multiValueHeaders={
@@ -51,12 +51,12 @@ def test_every_value_of_every_form_of_via_is_read_whatever_its_case() -> None:
     assert via_of(sent) == ("aa, bb, cc", "1.1 first, 1.1 last, 1.1 renamed")
 
 
-def test_an_event_without_multi_value_headers_tells_its_via_too() -> None:
+def test_via_is_read_from_an_event_without_multi_value_headers() -> None:
     assert via_of(event(headers={"VIA": "1.1 a", "x-stt-gateway-via": "b"})) == ("b", "1.1 a")
     assert via_of(event(headers=None)) == ("", "")
 
 
-def test_the_gateways_own_hosts_are_the_apis_and_the_one_that_was_asked() -> None:
+def test_the_gateways_own_hosts_are_the_apis_and_the_requested_one() -> None:
     context = {"apiId": "A1b2", "domainName": "STT.example.com"}
     assert own_hosts(event(requestContext=context)) == {"a1b2.execute-api.", "stt.example.com:443"}
     local = {"apiId": "local", "domainName": "127.0.0.1:3000"}

@@ -28,7 +28,7 @@ def restore(monkeypatch: pytest.MonkeyPatch) -> list[Recorder]:
     return registered
 
 
-def test_outside_lambda_nothing_is_made_at_import(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_created_at_import_outside_lambda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_LAMBDA_INITIALIZATION_TYPE", raising=False)
     make = Recorder()
     prepare(make)
@@ -36,7 +36,7 @@ def test_outside_lambda_nothing_is_made_at_import(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("kind", ["on-demand", "provisioned-concurrency", "snap-start"])
-def test_on_lambda_it_is_made_once_while_the_function_initialises(
+def test_it_is_created_once_while_a_function_initialises_on_lambda(
     monkeypatch: pytest.MonkeyPatch, restore: list[Recorder], kind: str
 ) -> None:
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", kind)
@@ -45,7 +45,7 @@ def test_on_lambda_it_is_made_once_while_the_function_initialises(
     assert (make.calls, renew.calls) == (1, 0)
 
 
-def test_without_snapstart_nothing_is_registered(
+def test_nothing_is_registered_without_snapstart(
     monkeypatch: pytest.MonkeyPatch, restore: list[Recorder]
 ) -> None:
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
@@ -53,7 +53,7 @@ def test_without_snapstart_nothing_is_registered(
     assert restore == []
 
 
-def test_a_restored_copy_renews_and_draws_numbers_of_its_own(
+def test_a_restored_copy_renews_its_state_and_draws_its_own_numbers(
     monkeypatch: pytest.MonkeyPatch, restore: list[Recorder]
 ) -> None:
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")

@@ -46,17 +46,17 @@ def test_the_audio_is_a_view_into_the_body_and_not_a_copy() -> None:
         b"\r\n--frontier-",
     ],
 )
-def test_audio_that_contains_something_like_a_delimiter_is_kept_whole(lookalike: bytes) -> None:
+def test_audio_that_contains_a_near_delimiter_is_kept_whole(lookalike: bytes) -> None:
     content = b"before" + lookalike + b"after"
     assert bytes(multipart.read(CONTENT_TYPE, form(audio(content)))[0].content) == content
 
 
-def test_white_space_after_a_delimiter_a_preamble_and_an_epilogue_are_no_content() -> None:
+def test_white_space_after_a_delimiter_a_preamble_and_an_epilogue_are_not_content() -> None:
     body = b"preamble\r\n--frontier \t\r\n" + field("a", b"1") + b"\r\n--frontier--\r\nepilogue --frontier"
     assert [bytes(part.content) for part in multipart.read(CONTENT_TYPE, body)] == [b"1"]
 
 
-def test_a_quoted_boundary_with_a_charset_beside_it_is_understood() -> None:
+def test_a_quoted_boundary_next_to_a_charset_is_understood() -> None:
     content_type = 'Multipart/Form-Data; charset=utf-8; boundary="frontier"'
     assert multipart.is_multipart(content_type)
     assert len(multipart.read(content_type, form(field("a", b"1")))) == 1
@@ -114,7 +114,7 @@ def test_a_broken_form_is_refused(content_type: str, body: bytes) -> None:
         multipart.read(content_type, body)
 
 
-def test_a_form_of_a_closing_delimiter_alone_has_no_parts() -> None:
+def test_a_form_with_only_a_closing_delimiter_has_no_parts() -> None:
     assert multipart.read(CONTENT_TYPE, form()) == []
 
 
@@ -130,7 +130,7 @@ def test_a_form_of_a_closing_delimiter_alone_has_no_parts() -> None:
         f"name*{'9' * 4000}=x",
     ],
 )
-def test_extended_parameters_that_are_not_those_of_rfc_8187_are_a_broken_form(name: str) -> None:
+def test_extended_parameters_that_do_not_follow_rfc_8187_are_a_broken_form(name: str) -> None:
     part = f"Content-Disposition: form-data; {name}\r\n\r\nx".encode()
     with pytest.raises(InvalidRequest):
         multipart.read(CONTENT_TYPE, form(part))
@@ -176,7 +176,7 @@ NAMED = b'Content-Disposition: form-data; name="a"'
         ("filename*=utf-8''%FF; name=file", "file"),
     ],
 )
-def test_names_are_read_in_every_form_that_clients_write_them(parameters: str, name: str) -> None:
+def test_names_are_read_in_every_form_that_clients_write(parameters: str, name: str) -> None:
     part = f"X-Other: 1\r\nContent-Disposition: form-data; {parameters}\r\n\r\nx".encode()
     assert [each.name for each in multipart.read(CONTENT_TYPE, form(part))] == [name]
 
@@ -199,7 +199,7 @@ def test_header_parameters_cost_linear_time(hostile: str) -> None:
     assert time.process_time() - started < 1
 
 
-def test_a_header_block_may_have_4_kib_and_not_a_byte_more() -> None:
+def test_a_header_block_may_have_4_kib_but_not_one_byte_more() -> None:
     block = NAMED + b"\r\nX: "
     block += b"y" * (multipart.MAX_BLOCK_BYTES - len(block))
     assert multipart.read(CONTENT_TYPE, form(block + b"\r\n\r\nx"))[0].name == "a"
@@ -207,7 +207,7 @@ def test_a_header_block_may_have_4_kib_and_not_a_byte_more() -> None:
         multipart.read(CONTENT_TYPE, form(block + b"y\r\n\r\nx"))
 
 
-def test_all_header_blocks_together_may_have_16_kib_and_not_a_byte_more() -> None:
+def test_all_header_blocks_together_may_have_16_kib_but_not_one_byte_more() -> None:
     def parts(size: int) -> list[bytes]:
         block = NAMED + b"\r\nX: "
         return [block + b"y" * (size - len(block)) + b"\r\n\r\nx"]
@@ -218,6 +218,6 @@ def test_all_header_blocks_together_may_have_16_kib_and_not_a_byte_more() -> Non
         multipart.read(CONTENT_TYPE, form(*full[1:], *parts(129)))
 
 
-def test_the_most_parts_with_ordinary_headers_pass() -> None:
+def test_the_maximum_number_of_parts_with_ordinary_headers_passes() -> None:
     fields = [field(f"known_speaker_references[{n}]", b"x") for n in range(multipart.MAX_PARTS - 1)]
     assert len(multipart.read(CONTENT_TYPE, form(*fields, audio(b"x")))) == multipart.MAX_PARTS

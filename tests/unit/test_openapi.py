@@ -111,7 +111,7 @@ def test_the_document_has_exactly_the_routes_of_the_template() -> None:
     assert {(path, method) for path, method, _ in operations()} == set(routes())
 
 
-def test_an_operation_needs_a_key_exactly_when_the_template_puts_the_authorizer_before_it() -> None:
+def test_an_operation_needs_a_key_exactly_when_the_template_gives_it_the_authorizer() -> None:
     documented = {(path, method): operation.get("security") != [] for path, method, operation in operations()}
     assert documented == routes()
 
@@ -128,7 +128,7 @@ def test_every_error_is_documented_with_its_status(error: type[GatewayError]) ->
     assert error.code in error_object["code"]["enum"]
 
 
-def test_no_error_type_is_documented_that_the_gateway_does_not_have() -> None:
+def test_every_documented_error_type_exists_in_the_gateway() -> None:
     bodies = [
         each["ResponseTemplates"]["application/json"]
         for each in TEMPLATE["Resources"]["Api"]["Properties"]["GatewayResponses"].values()
@@ -140,14 +140,14 @@ def test_no_error_type_is_documented_that_the_gateway_does_not_have() -> None:
     assert set(enum) == known
 
 
-def test_every_status_that_api_gateway_answers_by_itself_is_documented() -> None:
+def test_every_status_that_api_gateway_itself_returns_is_documented() -> None:
     own = TEMPLATE["Resources"]["Api"]["Properties"]["GatewayResponses"]
     documented = {status for *_, operation in operations() for status in operation["responses"]}
     assert {str(each["StatusCode"]) for each in own.values() if "StatusCode" in each} <= documented
 
 
 @pytest.mark.parametrize(("path", "method", "operation"), list(operations()))
-def test_every_operation_documents_what_any_route_can_answer(
+def test_every_operation_documents_the_answers_common_to_all_routes(
     path: str, method: str, operation: dict[str, Any]
 ) -> None:
     expected = {"429", "500", "504"}
@@ -175,12 +175,12 @@ def test_every_header_that_pages_may_read_is_documented() -> None:
 
 
 @pytest.mark.parametrize(("schema", "example"), list(examples()))
-def test_examples_are_what_their_schema_says(schema: dict[str, Any], example: Any) -> None:
+def test_examples_match_their_schema(schema: dict[str, Any], example: Any) -> None:
     whole = {**schema, "components": DOCUMENT["components"]}
     Draft202012Validator(whole).validate(example)
 
 
-def test_the_manifest_takes_what_the_validator_takes() -> None:
+def test_the_manifest_schema_accepts_what_the_validator_accepts() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     service = schemas["Service"]["properties"]
     assert set(service["type"]["enum"]) == {*TYPES, None}
@@ -189,7 +189,7 @@ def test_the_manifest_takes_what_the_validator_takes() -> None:
     assert schemas["Manifest"]["properties"]["hosts"]["maxItems"] == MAX_HOSTS
 
 
-def test_the_version_is_that_of_the_project() -> None:
+def test_the_version_is_the_projects() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert DOCUMENT["info"]["version"] == project["version"]
 

@@ -24,5 +24,5 @@ def test_a_parameter_is_decoded_once_whether_or_not_api_gateway_did(
     assert path_parameter(event, "id") == meant
 
 
-def test_a_parameter_that_is_not_there_is_empty() -> None:
+def test_a_missing_parameter_is_empty() -> None:
     assert path_parameter({"path": "/v1/models", "pathParameters": None}, "id") == ""

@@ -15,7 +15,7 @@ def test_an_empty_environment_gives_the_contracts_defaults() -> None:
     assert RequestSettings.read({}).single_request_bytes == 4_400_000
 
 
-def test_a_variable_that_is_declared_but_empty_is_its_default() -> None:
+def test_a_declared_but_empty_variable_has_its_default() -> None:
     env = {"MAX_ATTEMPTS": "", "PROVIDER_CA_BUNDLE": "", "ALLOW_PRIVATE_PROVIDERS": ""}
     assert TranscribeSettings.read(env) == TranscribeSettings.read({})
 
@@ -26,12 +26,12 @@ def test_only_true_lifts_a_rule(text: str, on: bool) -> None:
 
 
 @pytest.mark.parametrize("text", ["many", "0", "-1", "nan", "inf"])
-def test_a_number_that_is_none_fails_at_the_start_and_names_the_variable(text: str) -> None:
+def test_a_value_that_is_not_a_number_fails_at_the_start_and_names_the_variable(text: str) -> None:
     with pytest.raises(ValueError, match="MAX_ATTEMPTS"):
         TranscribeSettings.read({"MAX_ATTEMPTS": text})
 
 
-def test_a_request_adds_the_hosts_that_it_reached_the_gateway_at() -> None:
+def test_a_request_adds_the_hosts_it_used_to_reach_the_gateway() -> None:
     settings = CatalogSettings.read({"PUBLIC_URL": " https://stt.example.com ", "DOMAIN_NAME": "a.example"})
     assert (settings.public_url, settings.domain_name) == ("https://stt.example.com", "a.example")
     assert settings.reached_at(frozenset(["a:443"])).reached_at(frozenset(["b:443"])).own_hosts == {
@@ -40,7 +40,7 @@ def test_a_request_adds_the_hosts_that_it_reached_the_gateway_at() -> None:
     }
 
 
-def test_the_id_of_this_deployment_is_the_one_that_was_set_or_one_of_this_process() -> None:
+def test_the_id_of_this_deployment_is_the_configured_one_or_the_processs_own() -> None:
     assert TranscribeSettings.read({"GATEWAY_ID": "51AF3DC0-DA77-11E4-872E-1234567DB123"}).gateway_id == (
         "51af3dc0-da77-11e4-872e-1234567db123"
     )

@@ -92,11 +92,11 @@ def test_a_bad_field_of_a_new_upload_is_named(
     assert refused(kind, Caller().create, **changes).param == param
 
 
-def test_the_largest_file_is_25_mb_to_the_byte() -> None:
+def test_the_largest_file_is_exactly_25_mb() -> None:
     assert Caller().create(26_214_400)
 
 
-def test_an_unknown_purpose_is_answered_with_those_that_are_known() -> None:
+def test_an_unknown_purpose_is_refused_with_the_list_of_known_ones() -> None:
     message = refused(InvalidRequest, Caller().create, purpose="music").message
     assert all(purpose in message for purpose in PURPOSES)
 
@@ -109,7 +109,7 @@ def test_every_purpose_of_the_sdk_is_accepted(purpose: str) -> None:
 @pytest.mark.parametrize(
     "name", ["../../../etc/passwd", "C:\\con.mp3", "a\x00b", "/", "..", "naïve \U0001f600"]
 )
-def test_a_filename_is_echoed_and_reaches_nothing_else(name: str) -> None:
+def test_a_filename_is_echoed_and_used_for_nothing_else(name: str) -> None:
     caller = Caller()
     body = {"bytes": 1, "filename": name, "mime_type": "audio/mpeg", "purpose": "user_data"}
     assert caller.uploads.create(body)["filename"] == name
@@ -124,13 +124,13 @@ def test_parameters_of_the_media_type_are_dropped() -> None:
 
 
 @pytest.mark.parametrize("body", [None, [], "x", 1])
-def test_a_body_that_is_no_object_is_refused(body: Any) -> None:
+def test_a_body_that_is_not_an_object_is_refused(body: Any) -> None:
     caller = Caller()
     refused(InvalidRequest, caller.uploads.create, body)
     refused(InvalidRequest, caller.uploads.complete, caller.create(), body)
 
 
-def test_the_twenty_first_open_upload_is_refused_until_one_is_done_with() -> None:
+def test_the_twenty_first_open_upload_is_refused_until_one_is_finished() -> None:
     caller = Caller()
     open_ids = [caller.create(1) for _ in range(MAX_OPEN)]
     caller.now = NOW + 600
@@ -152,7 +152,7 @@ def test_expired_uploads_are_not_open() -> None:
     assert caller.create()
 
 
-def test_another_user_has_places_of_their_own() -> None:
+def test_another_user_has_their_own_places() -> None:
     alice = Caller()
     for _ in range(MAX_OPEN):
         alice.create()
@@ -168,7 +168,7 @@ def test_the_same_part_sent_twice_is_one_part() -> None:
     assert caller.complete(upload_id, [first["id"]])["status"] == "completed"
 
 
-def test_two_stretches_of_equal_bytes_are_one_part_listed_twice() -> None:
+def test_two_equal_stretches_of_bytes_are_one_part_listed_twice() -> None:
     caller = Caller()
     upload_id = caller.create(6)
     silence, again = caller.send(upload_id, b"\0\0\0"), caller.send(upload_id, b"\0\0\0")
@@ -187,7 +187,7 @@ def test_a_part_without_exactly_one_data_field_is_refused(form: list[Part]) -> N
     assert refused(InvalidRequest, caller.uploads.add_part, caller.create(), form).param == "data"
 
 
-def test_a_part_over_what_one_request_carries_is_too_large() -> None:
+def test_a_part_over_the_limit_of_one_request_is_too_large() -> None:
     caller = Caller(part_bytes=3)
     upload_id = caller.create(6)
     assert caller.send(upload_id, b"abc")
@@ -267,7 +267,7 @@ def test_part_ids_must_be_a_list_of_1_to_100_ids(part_ids: Any) -> None:
     assert refused(InvalidRequest, caller.complete, caller.create(), part_ids).param == "part_ids"
 
 
-def test_a_part_that_never_arrived_is_named_by_its_place() -> None:
+def test_a_part_that_never_arrived_is_named_by_its_position() -> None:
     caller = Caller()
     upload_id, part_ids = caller.upload(b"abc")
     _, other = caller.upload(b"abc")
@@ -284,7 +284,7 @@ def test_a_total_that_was_not_declared_is_refused_with_both_figures() -> None:
     assert "6 were declared" in message
 
 
-def test_a_part_left_out_is_missed_even_when_the_total_is_right() -> None:
+def test_a_missing_part_is_noticed_even_if_the_total_is_right() -> None:
     caller = Caller()
     upload_id, (first, _) = caller.upload(b"abc", b"def")
     assert (
@@ -294,7 +294,7 @@ def test_a_part_left_out_is_missed_even_when_the_total_is_right() -> None:
 
 
 @pytest.mark.parametrize("md5", ["", "abc", 1, "g" * 32])
-def test_an_md5_that_is_none_is_refused(md5: Any) -> None:
+def test_an_invalid_md5_is_refused(md5: Any) -> None:
     caller = Caller()
     upload_id, part_ids = caller.upload(b"abc")
     assert refused(InvalidRequest, caller.complete, upload_id, part_ids, md5=md5).param == "md5"
@@ -321,7 +321,7 @@ def test_cancelling_deletes_the_bytes_and_may_be_repeated() -> None:
     refused(NotFound, caller.uploads.open_file, upload_id)
 
 
-def test_a_completed_upload_takes_no_part_and_cannot_be_cancelled() -> None:
+def test_a_completed_upload_accepts_no_part_and_cannot_be_cancelled() -> None:
     caller = Caller()
     upload_id, part_ids = caller.upload(b"abc")
     caller.complete(upload_id, part_ids)
@@ -329,7 +329,7 @@ def test_a_completed_upload_takes_no_part_and_cannot_be_cancelled() -> None:
     refused(Conflict, caller.uploads.cancel, upload_id)
 
 
-def test_after_an_hour_nothing_of_an_upload_can_be_used() -> None:
+def test_an_upload_cannot_be_used_after_an_hour() -> None:
     caller = Caller()
     done, done_parts = caller.upload(b"abc")
     caller.complete(done, done_parts)
@@ -357,7 +357,7 @@ def test_an_unknown_upload_is_not_found(upload_id: str) -> None:
     refused(NotFound, caller.uploads.cancel, upload_id)
 
 
-def test_another_users_upload_is_as_unknown_as_one_that_never_was() -> None:
+def test_another_users_upload_is_as_unknown_as_one_that_never_existed() -> None:
     alice = Caller()
     bob = Caller(alice.store, "bob")
     upload_id, part_ids = alice.upload(b"abc")
@@ -372,7 +372,7 @@ def test_another_users_upload_is_as_unknown_as_one_that_never_was() -> None:
 
 
 @pytest.mark.parametrize("file_id", ["", "file-", "file-x", "\ud800", "part_" + "0" * 32, "file-" + "0" * 33])
-def test_a_file_id_of_another_form_is_not_found(file_id: str) -> None:
+def test_a_file_id_in_another_format_is_not_found(file_id: str) -> None:
     assert refused(NotFound, Caller().uploads.open_file, file_id).param == "file_id"
 
 

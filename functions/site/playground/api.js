@@ -1,11 +1,11 @@
-// The gateway's public API, at the origin and stage path this page came from. The key travels in a header only.
+// The gateway's public API, at the origin and stage path this page came from. The key goes in a header only.
 
 export const base = location.origin + location.pathname.replace(/\/playground\/?$/, '');
-export const CAP_BYTES = 26_214_400; // 25 MB, what the gateway takes as one file
-export const PART_BYTES = 4_000_000; // a part is a request, and has to fit in one
+export const CAP_BYTES = 26_214_400; // 25 MB, the gateway's file limit
+export const PART_BYTES = 4_000_000; // a part must fit in one request
 const AWS_BYTES = 4_400_000;
 
-/** A call without success: `kind` is `http`, `network` or `cancelled`; the rest is what the gateway said. */
+/** A failed call: `kind` is `http`, `network` or `cancelled`; the rest is from the gateway. */
 export class CallError extends Error {
 	constructor(kind, { status = 0, body, header = () => null } = {}) {
 		const { message, type, code, param } = body?.error ?? {};
@@ -14,10 +14,10 @@ export class CallError extends Error {
 	}
 }
 
-/** One request; `onSent(bytes)` follows the body on its way out. Resolves to `{body, header(name)}`. */
+/** One request; `onSent(bytes)` reports upload progress. Resolves to `{body, header(name)}`. */
 function send(path, { key, value, signal, onSent }) {
 	return new Promise((resolve, reject) => {
-		const xhr = new XMLHttpRequest(); // fetch cannot tell how much of a body has left
+		const xhr = new XMLHttpRequest(); // fetch reports no upload progress
 		xhr.open(value ? 'POST' : 'GET', base + path);
 		xhr.setRequestHeader('authorization', `Bearer ${key}`);
 		const form = value instanceof FormData;
@@ -33,7 +33,7 @@ function send(path, { key, value, signal, onSent }) {
 			const reply = { status: xhr.status, header: (name) => xhr.getResponseHeader(name) };
 			try {
 				reply.body = JSON.parse(xhr.responseText);
-			} catch { /* not the gateway's own words */ }
+			} catch { /* not the gateway's format */ }
 			if (xhr.status < 300 && reply.body) resolve(reply);
 			else reject(new CallError('http', reply));
 		};
@@ -44,7 +44,7 @@ function send(path, { key, value, signal, onSent }) {
 
 export const listModels = async (key) => (await send('/v1/models', { key })).body.data;
 
-/** Bytes of audio that one request carries here. Without an answer, as on AWS: uploads work everywhere. */
+/** Bytes of audio that fit in one request. If unknown, as on AWS: uploads work everywhere. */
 export const singleRequestBytes = () => fetch(`${base}/playground/config.json`)
 	.then((reply) => reply.json()).then((config) => config.single_request_bytes ?? AWS_BYTES, () => AWS_BYTES);
 
@@ -70,8 +70,8 @@ async function upload(file, { onProgress, ...options }) {
 }
 
 /**
- * Transcribes `call.file`, through an upload when it is larger than `limit`, or when the gateway answers 413.
- * `onProgress(fraction)` reaches 1 when the last byte has left. Resolves to `{body, header(name), uploaded}`.
+ * Transcribes `call.file`, through an upload if it is larger than `limit` or the gateway answers 413.
+ * `onProgress(fraction)` reaches 1 at the last byte sent. Resolves to `{body, header(name), uploaded}`.
  */
 export async function transcribe({ file, model, language, prompt, timed }, limit, { onProgress, ...options }) {
 	const post = async (name, source, onSent) => {

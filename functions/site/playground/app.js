@@ -1,4 +1,4 @@
-// Wires the page together. The key lives in this tab's sessionStorage and in the Authorization header, nowhere else.
+// Connects the page's parts. The key is only in this tab's sessionStorage and in the Authorization header.
 
 import { CAP_BYTES, CallError, PART_BYTES, base, listModels, singleRequestBytes, transcribe } from './api.js';
 import { showCall } from './call.js';
@@ -17,7 +17,7 @@ const FORMATS = {
 	json: ['application/json', ({ body }) => JSON.stringify(body, null, 2)],
 };
 
-const kept = { // storage may be blocked: then it lasts as long as the page
+const kept = { // if storage is blocked, lasts as long as the page
 	get(name) {
 		try {
 			return JSON.parse(sessionStorage.getItem(name));
@@ -33,12 +33,12 @@ const kept = { // storage may be blocked: then it lasts as long as the page
 };
 
 let key = '';
-let busy = null; // {controller, sent, since} of the call under way
+let busy = null; // {controller, sent, since} of the current call
 let result = null; // {body, rows, call}
 const totals = kept.get('stt-totals') ?? { seconds: 0, requests: 0 };
 const limit = singleRequestBytes();
 
-let paper = null; // the stage draws before there is one
+let paper = null; // the stage draws before it exists
 const audio = stage(CAP_BYTES, () => clear(), (...now) => paper?.mark(...now));
 paper = transcript($('paper'), $('follow'), audio.player);
 const models = picker($('models'), () => {
@@ -123,7 +123,7 @@ function progress() {
 		: `Uploading ${Math.round(sent * 100)} %`;
 }
 
-function announce(words) { // once: a live region repeats whatever is set
+function announce(words) { // once: a live region repeats each change
 	if ($('announce').textContent !== words) $('announce').textContent = words;
 }
 
@@ -157,7 +157,7 @@ async function go() {
 		.then((got) => ({ reply: got }), (thrown) => ({ error: thrown }));
 	clearInterval(timer);
 	setBusy(null);
-	if (error && !(error instanceof CallError)) throw error; // a defect of this page
+	if (error && !(error instanceof CallError)) throw error; // a bug in this page
 	if ((error ?? reply).header('x-request-id')) account((error ?? reply).header, performance.now() - began, reply?.body.usage?.seconds);
 	if (error) return fail(error);
 	result = { body: reply.body, rows: rows(reply.body), call };
@@ -184,7 +184,7 @@ function showTotals() {
 	for (const name of ['seconds', 'requests']) $(`total-${name}`).textContent = totals[name].toLocaleString('en');
 }
 
-// ---- what came back
+// ---- the answer
 
 function showText({ body, header }, { timed }) {
 	const textContent = body.text.trim();

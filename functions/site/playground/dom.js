@@ -1,4 +1,4 @@
-// Elements by id, and new ones. Text goes in as text nodes: nothing on this page parses HTML.
+// Elements by id, and new ones. Text becomes text nodes: this page never parses HTML.
 export const $ = (id) => document.getElementById(id);
 export const make = (tag, properties, ...children) => {
 	const element = Object.assign(document.createElement(tag), properties);

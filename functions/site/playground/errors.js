@@ -1,8 +1,8 @@
-// What went wrong, in words, and what to do next. Pure.
+// Error messages and what to do next. Pure.
 
 const seconds = (value) => (value > 0 ? `${Math.ceil(value)} seconds` : 'a moment');
 
-/** `[title, next, act]` for a CallError; `act` names what helps: `key`, `model`, `choose`, `language` or `retry`; `online`: models. */
+/** `[title, next, act]` for a CallError; `act` is the remedy: `key`, `model`, `choose`, `language` or `retry`; `online`: models. */
 export function explain({ kind, status, type, code, param, header }, online = 0) {
 	const after = header('retry-after');
 	if (kind === 'cancelled') return ['Cancelled', 'The audio is still here.', 'retry'];

@@ -1,4 +1,4 @@
-// The model picker: a radio for each model, with its owner, its features and how many providers are online.
+// The model picker: a radio per model, with owner, features and the number of online providers.
 
 import { make } from './dom.js';
 
@@ -23,7 +23,7 @@ export function picker(list, onPick) {
 	return {
 		get picked() { return picked; },
 		get all() { return all; },
-		/** Shows `models`, keeps the one picked, and says `otherwise` when there are none. */
+		/** Shows `models`, keeps the selection, and shows `otherwise` if there are none. */
 		set(models, otherwise) {
 			all = models;
 			picked = all.find(({ id }) => id === picked?.id) ?? all[0] ?? null;

@@ -1,13 +1,13 @@
-// A file's loudness over time, for the picture, in bounded memory: WAV and MP3 can be cut anywhere and are decoded
-// a slice at a time; other formats at once, and only when short.
+// A file's loudness over time, for the waveform, in bounded memory. WAV and MP3 can be cut anywhere and are decoded
+// in slices; other formats all at once, only if short.
 
-const RATE = 8000; // Hz; a picture needs no more, and decoding resamples to it
+const RATE = 8000; // Hz, enough for a picture; decoding resamples to it
 const STEP = RATE / 100; // samples in a peak
 const SLICE_BYTES = 512 * 1024;
-const WHOLE_SECONDS = 600; // of 48 kHz stereo: 230 MB for a moment
+const WHOLE_SECONDS = 600; // 48 kHz stereo: briefly 230 MB
 const WHOLE_BYTES = 12_000_000;
 
-/** Peaks of 0 to 1, 100 a second; empty when this browser cannot decode the file or it is too long. */
+/** Peaks of 0 to 1, 100 per second; empty if the browser cannot decode the file or it is too long. */
 export async function measure(file, seconds, signal) {
 	const context = new OfflineAudioContext(1, 1, RATE);
 	const peaks = [];
@@ -15,7 +15,7 @@ export async function measure(file, seconds, signal) {
 		try {
 			const buffer = await context.decodeAudioData(await new Blob(bytes).arrayBuffer());
 			gather(Array.from({ length: buffer.numberOfChannels }, (_, index) => buffer.getChannelData(index)), peaks);
-		} catch { /* nothing to draw here: a tag, a cover picture, or a format this browser does not know */ }
+		} catch { /* nothing to draw: a tag, a cover picture, or an unknown format */ }
 	};
 	const head = new DataView(await file.slice(0, 65536).arrayBuffer());
 	const { data, align, mp3 } = layout(head);
@@ -23,7 +23,7 @@ export async function measure(file, seconds, signal) {
 	if (data || mp3) {
 		for (let at = data ?? 0; at < file.size && !signal.aborted; at += step) {
 			const slice = file.slice(at, at + step);
-			if (data) head.setUint32(data - 4, slice.size, true); // whatever size the header claims: piped files carry 0 or 2^32 - 1
+			if (data) head.setUint32(data - 4, slice.size, true); // ignore the header's size: piped files have 0 or 2^32 - 1
 			await take(...(data ? [head.buffer.slice(0, data)] : []), slice);
 		}
 	} else if (file.size < WHOLE_BYTES && seconds < WHOLE_SECONDS) await take(file);
@@ -40,7 +40,7 @@ function gather(channels, peaks) {
 	}
 }
 
-// WAV: where the samples begin and how wide they are. MP3: an ID3 tag or a layer III frame comes first.
+// WAV: where the samples begin, and their width. MP3: starts with an ID3 tag or a layer III frame.
 function layout(head) {
 	if (head.byteLength < 12) return {};
 	const mark = head.getUint32(0);
@@ -57,7 +57,7 @@ function layout(head) {
 	return {};
 }
 
-/** `count` bars of 0 to 1 out of any number of peaks, scaled so that quiet recordings show as well. */
+/** `count` bars of 0 to 1 from any number of peaks, scaled so that quiet recordings show. */
 export function bars(peaks, count) {
 	const loudest = peaks.reduce((most, peak) => Math.max(most, peak), 0.05);
 	return Array.from({ length: count }, (_, index) => {

@@ -1,15 +1,15 @@
-// The microphone: a MediaRecorder in the container this browser writes, and how loud the voice is meanwhile.
+// The microphone: a MediaRecorder in the browser's own container, and the current loudness.
 
 const ENDINGS = { 'audio/webm': 'webm', 'audio/mp4': 'm4a', 'audio/ogg': 'ogg' };
 
-/** Why the microphone did not open, in words. */
+/** Explains why the microphone did not open. */
 export const refusal = ({ name }) => ({
 	NotAllowedError: 'The browser blocked the microphone. Allow it for this page, then record again.',
 	NotFoundError: 'No microphone was found.',
 	NotReadableError: 'Another program is using the microphone.',
 })[name] ?? 'Recording needs a current browser and https or localhost.';
 
-/** Records at once. Gives `{level(), stop(), discard(), done}`; `done` resolves to a File, or null when discarded. */
+/** Records at once. Returns `{level(), stop(), discard(), done}`; `done` resolves to a File, or null if discarded. */
 export async function record(maxBytes) {
 	const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
 	const mimeType = Object.keys(ENDINGS).find((type) => MediaRecorder.isTypeSupported(type));

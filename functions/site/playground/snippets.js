@@ -1,4 +1,4 @@
-// The call as curl, Python and Node: what is pasted does what the page does. Pure.
+// The call as curl, Python and Node: pasted, they do what the page does. Pure.
 // `call`: {base, model, language, prompt, timed, file: {name, type, size}, uploaded, partBytes}
 
 const KEY = 'YOUR_API_KEY';
@@ -18,7 +18,7 @@ const listed = (call, is, indent, sources) => [
 
 export function curl(call) {
 	const { base, file, partBytes } = call;
-	// -F gives @, < and ; a meaning; --form-string does not
+	// @, < and ; are special in -F, not in --form-string
 	const parts = fields(call).map(([name, value]) =>
 		/^[\w./-]+$/.test(value) ? `-F ${name}=${value}` : `--form-string ${shell(`${name}=${value}`)}`);
 	if (call.timed) parts.push("-F 'timestamp_granularities[]=word'", "-F 'timestamp_granularities[]=segment'");

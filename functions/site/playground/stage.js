@@ -11,10 +11,10 @@ const SEEK_SECONDS = { ArrowRight: 2, ArrowUp: 2, ArrowLeft: -2, ArrowDown: -2 }
 const GLYPHS = { Play: 'M6 3.5v13L16.5 10z', Pause: 'M5.5 4h3.2v12H5.5zM11.3 4h3.2v12h-3.2z', 'Stop recording': 'M5 5h10v10H5z' };
 
 const weight = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
-// What stands in before there is audio: the outline of a sentence, always the same.
+// Shown before there is audio: the outline of a sentence, always the same.
 const outline = (at) => Math.max(0.05, Math.sin(at * 16 + 0.4) * (0.4 + 0.6 * Math.abs(Math.sin(at * 330) * Math.cos(at * 95))));
 
-/** `onChange()` after any change of audio; `onTick(seconds, playing)`, each frame while playing, gives the word to light. */
+/** `onChange()` runs after any change of audio; `onTick(seconds, playing)`, each frame, returns the word to light. */
 export function stage(maxBytes, onChange, onTick) {
 	const [root, audio, canvas, seekbar, note] = ['stage', 'audio', 'wave', 'seek', 'wave-note'].map($);
 	const still = matchMedia('(prefers-reduced-motion: reduce)');
@@ -104,7 +104,7 @@ export function stage(maxBytes, onChange, onTick) {
 	}
 
 	audio.ondurationchange = () => {
-		if (audio.duration === Infinity) audio.currentTime = 1e9; // a recording has no length in its header: this finds its end
+		if (audio.duration === Infinity) audio.currentTime = 1e9; // a recording's header has no length: this finds it
 		if (!(audio.duration < Infinity) || duration === audio.duration) return;
 		if (!duration) {
 			if (audio.currentTime) audio.currentTime = 0;

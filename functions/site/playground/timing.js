@@ -1,14 +1,14 @@
-// From the gateway's answer to what is shown and saved: rows of clickable tokens, cues, SRT and WebVTT. Pure.
-// Times are seconds, and only those that the answer holds: none is made up.
+// Turns the gateway's answer into rows of clickable tokens, cues, SRT and WebVTT. Pure.
+// Times are seconds, and only those in the answer.
 
-const LOOKAHEAD = 24; // characters between a word and its place in the text, beyond which it stays unlinked
+const LOOKAHEAD = 24; // characters to search for a word in the text; beyond, it stays unlinked
 const CUE_CHARACTERS = 84; // two subtitle lines of 42
 const CUE_SECONDS = 6;
 
 const timed = ({ start, end }) => Number.isFinite(start) && Number.isFinite(end) && start >= 0 && end >= start;
 const sorted = (list) => (Array.isArray(list) ? list : []).filter((item) => item && timed(item)).sort((a, b) => a.start - b.start);
 
-/** Splits `text` into tokens, `{text}` or `{text, start, end}`; joined they are `text` again. */
+/** Splits `text` into tokens, `{text}` or `{text, start, end}`; joined, they give `text`. */
 export function link(text, words) {
 	const tokens = [];
 	const lower = text.toLowerCase();
@@ -27,7 +27,7 @@ export function link(text, words) {
 	return tokens;
 }
 
-/** Rows `{start, end, tokens}` of an answer in playing order; none when it carries no timings. */
+/** Rows `{start, end, tokens}` of an answer in playing order; none if it has no timings. */
 export function rows({ text = '', words, segments }) {
 	const spoken = sorted(words);
 	const parts = sorted(segments).filter((segment) => String(segment.text ?? '').trim());
@@ -61,7 +61,7 @@ function lines(tokens) {
 	return made.filter(timed);
 }
 
-/** Subtitle cues `{start, end, text}`: a row, or the pieces of a long one, cut between its words. */
+/** Subtitle cues `{start, end, text}`: a row, or a long row cut between words. */
 export function cues(list) {
 	const made = [];
 	for (const { start, end, tokens } of list) {
@@ -94,12 +94,12 @@ function span({ start, end }, mark) {
 	return `${stamp(start)} --> ${stamp(end)}`;
 }
 
-// An arrow inside a cue would read as a timing line; WebVTT is markup besides: w3.org/TR/webvtt1/#webvtt-cue-text
+// An arrow inside a cue would read as a timing line; WebVTT is also markup: w3.org/TR/webvtt1/#webvtt-cue-text
 const escaped = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 export const srt = (list) => list.map((cue, index) => `${index + 1}\n${span(cue, ',')}\n${cue.text.replaceAll('-->', '->')}\n`).join('\n');
 export const vtt = (list) => `WEBVTT\n\n${list.map((cue) => `${span(cue, '.')}\n${escaped(cue.text)}\n`).join('\n')}`;
 
-/** Index of the last item that starts at or before `seconds`, by bisection; -1 before the first. */
+/** Index of the last item that starts at or before `seconds`, by bisection; -1 if none. */
 export function indexAt(items, seconds) {
 	let [low, high] = [0, items.length];
 	while (low < high) {

@@ -1,9 +1,9 @@
-// The transcript. With timings every word is a way into the audio; without, it is plain text.
+// The transcript. With timings, a click on a word seeks the audio; without, it is plain text.
 
 import { make } from './dom.js';
 import { clock, indexAt } from './timing.js';
 
-const LINGER_SECONDS = 0.25; // a word stays lit through a short pause
+const LINGER_SECONDS = 0.25; // a word stays lit in a short pause
 const LABEL = 'Transcript. Arrow keys move between words, Enter plays from a word, Space plays and pauses.';
 
 /** `player`: {seek(seconds), play(), toggle()}. */
@@ -20,7 +20,7 @@ export function transcript(paper, follow, player) {
 		paper.scrollTop = 0;
 		paper.role = 'group';
 		paper.ariaLabel = 'Transcript';
-		paper.tabIndex = 0; // a long text scrolls by keyboard
+		paper.tabIndex = 0; // long text scrolls by keyboard
 	}
 
 	function word({ text, start, end }, line) {
@@ -61,7 +61,7 @@ export function transcript(paper, follow, player) {
 		paper.scrollBy({ top: box.top - view.top - view.height * 0.3, behavior: still.matches ? 'auto' : 'smooth' });
 	}
 
-	/** Lights the word at `seconds`, scrolls to it unless the reader has scrolled away, and gives it back. */
+	/** Lights the word at `seconds`, scrolls to it unless the reader has scrolled away, and returns it. */
 	function mark(seconds, playing) {
 		let index = indexAt(tokens, seconds + 0.001);
 		if (seconds > tokens[index]?.end + LINGER_SECONDS) index = -1;

@@ -128,13 +128,13 @@ def test_it_registers_then_uploads_exactly_as_the_agent_does(gateway: Gateway, m
     assert "published provider 'home' (id 42)" in result.stdout
 
 
-def test_the_public_url_goes_with_the_registration(gateway: Gateway, manifest: Path) -> None:
+def test_the_public_url_is_sent_with_the_registration(gateway: Gateway, manifest: Path) -> None:
     publish(manifest, gateway.url, "--public-url", "https://rig.example.com/v1")
     assert gateway.bodies[0]["public_url"] == "https://rig.example.com/v1"
 
 
 @pytest.mark.parametrize("suffix", ["/", "/v1", "/v1/"])
-def test_the_url_that_sdks_are_given_does_too(gateway: Gateway, manifest: Path, suffix: str) -> None:
+def test_the_url_that_sdks_use_works_too(gateway: Gateway, manifest: Path, suffix: str) -> None:
     assert publish(manifest, gateway.url + suffix).exit_code == 0
     assert gateway.asked == [REGISTER, UPLOAD]
 
@@ -158,7 +158,7 @@ def test_an_invalid_manifest_is_not_sent(gateway: Gateway, manifest: Path) -> No
     assert gateway.asked == []
 
 
-def test_problems_that_only_the_gateway_finds_are_told_with_their_lines(
+def test_problems_that_only_the_gateway_finds_are_reported_with_their_lines(
     gateway: Gateway, manifest: Path
 ) -> None:
     refused = {"error": {"message": "The manifest is not valid."}, "errors": ["hosts[0].id: is not liked"]}
@@ -194,9 +194,7 @@ FAILURES: dict[str, tuple[Reply, str]] = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_a_gateway_that_does_not_accept_it_is_quoted_once(
-    gateway: Gateway, manifest: Path, name: str
-) -> None:
+def test_a_gateways_refusal_is_quoted_once(gateway: Gateway, manifest: Path, name: str) -> None:
     reply, words = FAILURES[name]
     gateway.replies[REGISTER] = [reply]
     result = publish(manifest, gateway.url)
@@ -214,14 +212,14 @@ def test_a_gateway_that_does_not_accept_it_is_quoted_once(
         ("https://", "must start with http:// or https://"),
     ],
 )
-def test_a_gateway_that_is_not_there_is_told_in_words(manifest: Path, url: str, words: str) -> None:
+def test_an_unreachable_gateway_is_reported_with_a_message(manifest: Path, url: str, words: str) -> None:
     result = publish(manifest, url)
     assert result.exit_code == 1
     assert words in result.stderr
 
 
 @pytest.mark.parametrize("key", ["sk-test\r\nX-Evil: 1", "sk tést", ""])
-def test_a_key_that_cannot_be_one_is_refused_unprinted(gateway: Gateway, manifest: Path, key: str) -> None:
+def test_an_invalid_key_is_refused_and_not_printed(gateway: Gateway, manifest: Path, key: str) -> None:
     command = ["publish", str(manifest), "--gateway", gateway.url, "--key", key]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 1
@@ -253,16 +251,14 @@ def kept_online(
     return said, waits
 
 
-def test_it_beats_at_the_interval_it_was_given(gateway: Gateway, manifest: Path) -> None:
+def test_it_sends_heartbeats_at_the_given_interval(gateway: Gateway, manifest: Path) -> None:
     _, waits = kept_online(gateway, manifest, lambda waits: len(waits) == 4)
     assert gateway.asked == [REGISTER, UPLOAD, BEAT, BEAT, BEAT]
     assert gateway.bodies[-1] == {"name": "home"}
     assert waits[0] == pytest.approx(30, abs=1)
 
 
-def test_it_publishes_again_when_the_gateway_has_forgotten_the_provider(
-    gateway: Gateway, manifest: Path
-) -> None:
+def test_it_publishes_again_when_the_gateway_has_lost_the_provider(gateway: Gateway, manifest: Path) -> None:
     gateway.replies[BEAT] = [(404, {"error": {"message": "No such provider."}}), *gateway.replies[BEAT]]
     said, _ = kept_online(gateway, manifest, lambda waits: len(waits) == 3)
     assert gateway.asked == [REGISTER, UPLOAD, BEAT, REGISTER, UPLOAD, BEAT]
@@ -281,7 +277,7 @@ def test_it_backs_off_when_the_gateway_fails_and_says_when_it_is_back(
     assert said[0].startswith("the gateway answered register with HTTP 503: busy; trying again in ")
 
 
-def test_it_waits_as_long_as_it_is_asked_to(gateway: Gateway, manifest: Path) -> None:
+def test_it_waits_as_long_as_retry_after_says(gateway: Gateway, manifest: Path) -> None:
     gateway.replies[BEAT] = [
         (429, {"error": {"message": "slower"}}, {"Retry-After": "77"}),
         *gateway.replies[BEAT],
@@ -298,7 +294,7 @@ def test_it_gives_up_when_its_key_is_no_longer_accepted(gateway: Gateway, manife
         publisher.keep_online(30)
 
 
-def test_the_backoff_grows_to_half_a_minute_and_no_further() -> None:
+def test_the_backoff_grows_to_at_most_half_a_minute() -> None:
     assert all(publishing.backoff(n) <= 30 for n in range(1, 5000))
     assert all(publishing.backoff(n) >= 15 for n in range(6, 50))
 
@@ -331,7 +327,7 @@ def test_a_signal_stops_it_at_once_with_status_0(
     assert KEY not in output
 
 
-def test_a_signal_stops_it_while_it_waits_for_a_gateway_that_is_not_there(manifest: Path) -> None:
+def test_a_signal_stops_it_while_it_waits_for_an_unreachable_gateway(manifest: Path) -> None:
     with running(str(manifest), "--gateway", "http://127.0.0.1:9", "--heartbeat") as process:
         assert process.stdout is not None
         assert "cannot be reached: connection refused; trying again in" in process.stdout.readline()

@@ -38,7 +38,7 @@ def listed(*arguments: str) -> Any:
 # --- keys
 
 
-def test_a_new_key_is_alone_on_stdout_and_works() -> None:
+def test_only_a_new_key_is_on_stdout_and_it_works() -> None:
     result = run("keys", "create", "alice", "--name", "laptop")
     key = result.stdout.strip()
     caller = key_store().identify(key, time.time())
@@ -57,7 +57,7 @@ def test_a_key_is_never_shown_again() -> None:
         assert key not in output
 
 
-def test_a_key_that_expires_says_so_and_does() -> None:
+def test_an_expiring_key_shows_its_expiry_and_expires() -> None:
     key = run("keys", "create", "alice", "--expires", "2100-12-31").stdout.strip()
     (row,) = listed("keys", "list", "alice")
     assert row["expires_at"] == "2101-01-01T00:00:00Z"
@@ -66,7 +66,7 @@ def test_a_key_that_expires_says_so_and_does() -> None:
 
 
 @pytest.mark.parametrize("name", ["by its id", "by itself"])
-def test_a_revoked_key_works_no_more(name: str) -> None:
+def test_a_revoked_key_no_longer_works(name: str) -> None:
     created = listed("keys", "create", "alice")
     told = created["id"] if name == "by its id" else created["key"]
     assert f"{created['id']} of alice is revoked" in run("keys", "revoke", told).stdout
@@ -78,7 +78,7 @@ def test_a_key_that_does_not_exist_cannot_be_revoked() -> None:
     assert run("keys", "revoke", "key_0000000000000000", status=1).stderr == "there is no key with this id\n"
 
 
-def test_a_user_without_keys_is_no_error() -> None:
+def test_a_user_without_keys_is_not_an_error() -> None:
     assert run("keys", "list", "nobody").stdout == "nobody has no keys\n"
     assert listed("keys", "list", "nobody") == []
 
@@ -102,7 +102,7 @@ def test_a_user_has_the_defaults_until_something_is_set() -> None:
     }
 
 
-def test_what_is_set_is_kept_when_something_else_is() -> None:
+def test_a_setting_is_kept_when_another_is_changed() -> None:
     run("users", "set", "alice", "--requests-per-minute", "60", "--audio-seconds-per-day", "3600")
     run("users", "set", "alice", "--preference", "prefer_own")
     assert key_store().user("alice") == ("prefer_own", Limits(60, 3600))
@@ -161,7 +161,7 @@ def test_the_tables_of_a_stack_are_found_by_its_outputs(
     assert len(KeyStore(tables["KeysTable"]).list("alice")) == 1
 
 
-def test_a_stacks_own_parameters_say_who_is_online_and_dialable(tables: dict[str, str]) -> None:
+def test_a_stacks_parameters_decide_who_is_online_and_dialable(tables: dict[str, str]) -> None:
     uploaded("bob", "attic", time.time() - 1000, "http://192.168.1.9/v1")
     parameters = {"ProviderOnlineSeconds": "2000", "AllowPrivateProviders": "true"}
     template = {
@@ -177,10 +177,10 @@ def test_a_stacks_own_parameters_say_who_is_online_and_dialable(tables: dict[str
     assert (attic["online"], attic["services"][0]["routed"]) == (True, True)
 
 
-def test_an_unknown_stack_is_told_in_words() -> None:
+def test_an_unknown_stack_is_reported_with_a_message() -> None:
     assert "there is no such stack" in run("keys", "list", "alice", "--stack", "nope", status=1).stderr
 
 
-def test_a_table_that_does_not_exist_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_table_is_reported_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYS_TABLE", "elsewhere")
     assert "there is no such table" in run("keys", "list", "alice", status=1).stderr

@@ -37,7 +37,7 @@ def replay(*arguments: str, status: int = 0, stdin: str | None = None) -> str:
     return result.output
 
 
-def test_records_in_log_lines_are_written_and_other_lines_passed_over(tmp_path: Path) -> None:
+def test_records_in_log_lines_are_written_and_other_lines_skipped(tmp_path: Path) -> None:
     other = json.dumps({"message": "unhandled", "record": {"request_id": "x"}})
     torn = f'{{"message": "{LOST_RECORD}", "record": {{"user_id"'
     logs = tmp_path / "logs"
@@ -54,12 +54,12 @@ def test_replaying_twice_writes_once(tmp_path: Path) -> None:
     assert kept() == ["r1"]
 
 
-def test_standard_input_is_read_too() -> None:
+def test_standard_input_is_also_read() -> None:
     replay("-", stdin=line(1))
     assert kept() == ["r1"]
 
 
-def test_dead_letters_are_written_and_deleted_and_what_is_no_record_stays(
+def test_dead_letters_are_written_and_deleted_and_other_messages_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sqs = aws.client("sqs")
@@ -73,5 +73,5 @@ def test_dead_letters_are_written_and_deleted_and_what_is_no_record_stays(
     assert int(attributes["ApproximateNumberOfMessagesNotVisible"]) == 1
 
 
-def test_nothing_to_replay_is_told() -> None:
+def test_an_empty_replay_is_reported() -> None:
     assert "nothing to replay" in replay(status=1)

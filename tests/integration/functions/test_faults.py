@@ -181,7 +181,7 @@ def send(*fields: tuple[str, str]) -> tuple[int, dict[str, Any], dict[str, str],
 
 
 @pytest.mark.parametrize("fault", OUTCOMES)
-def test_a_sole_provider_that_misbehaves_is_an_honest_upstream_error(
+def test_a_sole_provider_that_misbehaves_is_an_upstream_error(
     fault: str, server: MisbehavingServer, publish: Publish, budget: float
 ) -> None:
     publish("bad", server.url(fault))
@@ -204,7 +204,7 @@ def test_a_sole_provider_that_misbehaves_is_an_honest_upstream_error(
 
 
 @pytest.mark.parametrize("fault", OUTCOMES)
-def test_a_caller_gets_a_transcript_while_one_provider_can_give_it(
+def test_a_caller_gets_a_transcript_if_one_provider_can_give_it(
     fault: str, server: MisbehavingServer, publish: Publish, budget: float
 ) -> None:
     # Declared capable, so that it is asked first.
@@ -247,7 +247,7 @@ def test_real_timings_come_through(server: MisbehavingServer, publish: Publish) 
     assert "x-downgraded-response-format" not in headers
 
 
-def test_nothing_of_the_caller_reaches_the_provider_but_audio_and_fields(
+def test_only_the_callers_audio_and_fields_reach_the_provider(
     server: MisbehavingServer, publish: Publish
 ) -> None:
     publish("good", server.url("ok"), api_key="provider-credential")
@@ -262,7 +262,7 @@ def test_nothing_of_the_caller_reaches_the_provider_but_audio_and_fields(
     assert b"private name" not in received.body
 
 
-def test_three_failures_in_a_row_and_a_deployment_is_passed_over(
+def test_a_deployment_is_skipped_after_three_failures_in_a_row(
     server: MisbehavingServer, publish: Publish
 ) -> None:
     publish("bad", server.url("refuse"), features=("timestamps",))
@@ -285,7 +285,7 @@ def test_three_failures_in_a_row_and_a_deployment_is_passed_over(
         "https://0177.0.0.1/v1",
     ],
 )
-def test_a_url_that_may_not_be_dialled_does_not_route(
+def test_a_service_with_a_forbidden_url_does_not_route(
     url: str, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALLOW_PRIVATE_PROVIDERS", "false")

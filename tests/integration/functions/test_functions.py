@@ -167,7 +167,7 @@ def test_a_name_that_is_a_slug_and_a_served_id_is_retrieved_as_it_is_listed() ->
     assert listed["openai/whisper-large-v3"]["providers"] == 3
 
 
-def test_a_model_that_only_its_owner_may_use_is_neither_listed_nor_found() -> None:
+def test_a_model_for_its_owner_only_is_neither_listed_nor_found() -> None:
     publish(access="private")
     assert json.loads(invoke("models_list")["body"])["data"] == []
     assert error_of(invoke("models_retrieve")) == (404, "not_found")
@@ -187,16 +187,16 @@ def test_a_service_with_one_of_our_own_keys_is_not_routed_and_says_why() -> None
     )
 
 
-def test_translations_are_a_real_route_that_is_not_available() -> None:
+def test_translations_is_a_real_route_that_is_not_available() -> None:
     assert error_of(invoke("translate")) == (404, "not_found")
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_a_method_that_no_route_has_is_not_found_in_the_envelope(method: str) -> None:
+def test_an_unknown_method_is_not_found_in_the_envelope(method: str) -> None:
     assert error_of(invoke("transcribe_missing_file", httpMethod=method)) == (404, "not_found")
 
 
-def test_a_body_that_is_no_base64_is_refused_and_recorded() -> None:
+def test_a_body_that_is_not_base64_is_refused_and_recorded() -> None:
     answer = invoke("transcribe", body="not base64!", isBase64Encoded=True)
     assert error_of(answer) == (400, "invalid_request_error")
     (record,) = aws.query(usage_store().table, "user#alice")
@@ -204,7 +204,7 @@ def test_a_body_that_is_no_base64_is_refused_and_recorded() -> None:
 
 
 @pytest.mark.parametrize("body", ["", "{", "[1,", '"x"', "null"])
-def test_json_that_is_none_or_no_object_is_refused(body: str) -> None:
+def test_json_that_is_invalid_or_not_an_object_is_refused(body: str) -> None:
     answer = invoke("agents_register", body=body, isBase64Encoded=False)
     assert error_of(answer) == (400, "invalid_request_error")
 
@@ -226,7 +226,7 @@ def test_a_defect_is_answered_in_the_envelope_and_logged_without_what_was_sent(
     )
 
 
-def test_a_page_is_served_with_a_strict_policy_and_an_etag_that_spares_the_second_download() -> None:
+def test_a_page_is_served_with_a_strict_policy_and_an_etag_that_saves_the_second_download() -> None:
     first = invoke("site_playground")
     headers = {name.lower(): values[0] for name, values in first["multiValueHeaders"].items()}
     policy = headers["content-security-policy"]
@@ -262,7 +262,7 @@ def test_only_files_of_the_playground_are_served(asset: str) -> None:
     assert invoke("site_playground", **changes)["statusCode"] in (404, 307, 308)
 
 
-def test_an_operator_makes_thirty_changes_a_minute_and_beats_as_often_as_it_likes(
+def test_an_operator_may_make_thirty_changes_a_minute_and_any_number_of_heartbeats(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = time.time()
@@ -276,7 +276,7 @@ def test_an_operator_makes_thirty_changes_a_minute_and_beats_as_often_as_it_like
     assert {invoke("agents_heartbeat")["statusCode"] for _ in range(40)} == {200}
 
 
-def test_a_change_that_writes_megabytes_counts_as_many() -> None:
+def test_a_change_that_writes_megabytes_counts_as_several() -> None:
     """Heartbeats are written to the same table: thirty of these a minute take all that it writes."""
     features = [f"{number:02d}{'f' * 62}" for number in range(16)]
     service: dict[str, Any] = {"name": "s", "type": "stt", "engine": "vllm", "features": features}

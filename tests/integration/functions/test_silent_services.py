@@ -161,7 +161,7 @@ def test_a_service_that_never_answers_costs_neither_the_record_nor_the_answer(
     assert [each["http_status"] for each in kept(user)] == [expected]
 
 
-def test_an_upload_that_never_comes_costs_neither_the_record_nor_the_answer(
+def test_an_upload_that_never_arrives_costs_neither_the_record_nor_the_answer(
     proxy: HangingProxy, user: str
 ) -> None:
     uploads = Uploads(user, upload_store(), time.time())

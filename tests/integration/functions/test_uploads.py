@@ -101,7 +101,7 @@ def keys() -> list[str]:
     return [each["Key"] for each in listed.get("Contents", [])]
 
 
-def test_the_event_of_the_readme_begins_an_upload(ulla: Client) -> None:
+def test_the_event_in_the_readme_starts_an_upload(ulla: Client) -> None:
     reply = uploads_app.handler(
         deepcopy(EVENT), LambdaContext("f", "arn:f", "512", "id", time.monotonic() + 30)
     )
@@ -115,9 +115,7 @@ def test_the_event_of_the_readme_begins_an_upload(ulla: Client) -> None:
     )
 
 
-def test_a_file_id_is_transcribed_as_the_bytes_that_were_uploaded(
-    ulla: Client, provider: MisbehavingServer
-) -> None:
+def test_a_file_id_is_transcribed_like_the_uploaded_bytes(ulla: Client, provider: MisbehavingServer) -> None:
     contents = [os.urandom(300_000) for _ in range(12)]
     upload = ulla.upload(*contents)
     status, body = ulla.transcribe(file_id=upload["file"]["id"], file=("", b""))
@@ -136,7 +134,7 @@ def test_a_file_can_be_transcribed_again_until_it_expires(ulla: Client, provider
     assert (status, body["error"]["type"], body["error"]["param"]) == (404, "not_found", "file_id")
 
 
-def test_a_file_that_is_unknown_unfinished_or_anothers_is_the_same_not_found(
+def test_an_unknown_unfinished_or_foreign_file_is_the_same_not_found(
     ulla: Client, provider: MisbehavingServer
 ) -> None:
     unfinished = ulla.create(1)
@@ -150,7 +148,7 @@ def test_a_file_that_is_unknown_unfinished_or_anothers_is_the_same_not_found(
     assert answers.count(answers[0]) == 3
 
 
-def test_a_file_whose_media_type_is_no_audio_is_refused_as_any_other(ulla: Client, cloud: Template) -> None:
+def test_a_file_with_a_non_audio_media_type_is_refused_like_any_other(ulla: Client, cloud: Template) -> None:
     upload = ulla.upload(b"abc", mime_type="text/plain")
     assert ulla.transcribe(file_id=upload["file"]["id"])[0] == 415
 
@@ -170,7 +168,7 @@ def test_parts_may_arrive_at_once_out_of_order_and_twice(ulla: Client) -> None:
     assert uploads().open_file(first["file"]["id"])[0] == whole
 
 
-def test_parts_that_arrive_at_once_never_exceed_what_was_declared(ulla: Client) -> None:
+def test_parts_that_arrive_at_once_never_exceed_the_declared_size(ulla: Client) -> None:
     upload_id = ulla.create(10)
 
     def send(number: int) -> bool:
@@ -184,7 +182,7 @@ def test_parts_that_arrive_at_once_never_exceed_what_was_declared(ulla: Client) 
         assert sum(pool.map(send, range(12))) == 3
 
 
-def test_of_thirty_uploads_begun_at_once_twenty_are_opened(ulla: Client) -> None:
+def test_twenty_of_thirty_concurrent_uploads_are_opened(ulla: Client) -> None:
     body = {"bytes": 1, "filename": "a", "mime_type": "audio/wav", "purpose": "user_data"}
 
     def create(_: int) -> bool:
@@ -212,7 +210,7 @@ def test_finished_and_cancelled_uploads_make_room(ulla: Client) -> None:
     assert (status, answer["error"]["code"]) == (429, "quota_exceeded")
 
 
-def test_a_part_is_stored_under_its_user_and_upload_and_never_by_filename(ulla: Client) -> None:
+def test_a_part_is_stored_by_user_and_upload_and_never_by_filename(ulla: Client) -> None:
     upload = ulla.upload(b"abc", filename="../../bob/upload_1/part_1")
     (key,) = [key for key in keys() if upload["id"] in key]
     assert key.startswith(f"uploads/ulla/{upload['id']}/part_")
@@ -227,7 +225,7 @@ def test_cancelling_deletes_the_parts(ulla: Client) -> None:
     assert (status, body["error"]["type"]) == (409, "conflict")
 
 
-def test_a_wrong_md5_is_found_in_the_stored_bytes(ulla: Client) -> None:
+def test_a_wrong_md5_is_detected_in_the_stored_bytes(ulla: Client) -> None:
     upload_id = ulla.create(3)
     part_ids = [ulla.add_part(upload_id, b"abc")[1]["id"]]
     status, body = ulla.complete(upload_id, part_ids, md5="0" * 32)
@@ -235,7 +233,7 @@ def test_a_wrong_md5_is_found_in_the_stored_bytes(ulla: Client) -> None:
     assert ulla.complete(upload_id, part_ids, md5=hashlib.md5(b"abc").hexdigest())[0] == 200
 
 
-def test_an_expired_upload_is_a_conflict_before_the_table_forgets_it(ulla: Client) -> None:
+def test_an_expired_upload_is_a_conflict_until_the_table_deletes_it(ulla: Client) -> None:
     upload_id = ulla.create(3)
     part_ids = [ulla.add_part(upload_id, b"abc")[1]["id"]]
     age(upload_id, 3600)
@@ -244,7 +242,7 @@ def test_an_expired_upload_is_a_conflict_before_the_table_forgets_it(ulla: Clien
         assert "expired" in body["error"]["message"]
 
 
-def test_what_expires_while_it_is_being_completed_is_not_completed(ulla: Client) -> None:
+def test_an_upload_that_expires_during_complete_is_not_completed(ulla: Client) -> None:
     upload_id = ulla.create(3)
     uploads().add_part(upload_id, data(b"abc"))
     store = upload_store()
@@ -278,7 +276,7 @@ def test_another_users_upload_is_not_found(ulla: Client) -> None:
         (b"abc", "multipart/form-data", None),
     ],
 )
-def test_a_part_that_is_no_form_is_refused(
+def test_a_part_that_is_not_a_form_is_refused(
     ulla: Client, body: str | bytes, content_type: str, param: str | None
 ) -> None:
     path = f"/v1/uploads/{ulla.create(3)}/parts"
@@ -287,7 +285,7 @@ def test_a_part_that_is_no_form_is_refused(
     assert answer["error"]["param"] == param
 
 
-def test_a_part_over_what_one_request_carries_on_aws_is_too_large(ulla: Client) -> None:
+def test_a_part_over_the_limit_of_one_aws_request_is_too_large(ulla: Client) -> None:
     upload_id = ulla.create(26_214_400)
     assert ulla.add_part(upload_id, bytes(4_400_000))[0] == 200
     status, body = ulla.add_part(upload_id, bytes(4_400_001))
@@ -295,7 +293,7 @@ def test_a_part_over_what_one_request_carries_on_aws_is_too_large(ulla: Client) 
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", "[" * 100_000])
-def test_a_body_that_is_no_json_object_is_refused(ulla: Client, body: str) -> None:
+def test_a_body_that_is_not_a_json_object_is_refused(ulla: Client, body: str) -> None:
     status, answer = ulla.post("", body)
     assert (status, answer["error"]["type"]) == (400, "invalid_request_error")
 
@@ -315,7 +313,7 @@ def test_no_log_line_has_the_filename(
     assert "secret" not in captured.out + captured.err
 
 
-def test_usernames_that_look_like_paths_keep_their_uploads_apart(ulla: Client) -> None:
+def test_uploads_of_usernames_that_look_like_paths_stay_separate(ulla: Client) -> None:
     bodies = {user: os.urandom(100) for user in ("..", ".", "a.b", "ulla")}
     made = {user: Client(user).upload(content) for user, content in bodies.items()}
     for user, content in bodies.items():
@@ -325,7 +323,7 @@ def test_usernames_that_look_like_paths_keep_their_uploads_apart(ulla: Client) -
                 uploads(user=other).open_file(made[user]["id"])
 
 
-def test_the_bucket_is_private_encrypted_and_forgets(cloud: Template) -> None:
+def test_the_bucket_is_private_and_encrypted_and_deletes_old_objects(cloud: Template) -> None:
     ((_, bucket),) = cloud.resources("AWS::S3::Bucket")
     ((_, policy),) = cloud.resources("AWS::S3::BucketPolicy")
     assert all(bucket["PublicAccessBlockConfiguration"].values())
@@ -337,7 +335,7 @@ def test_the_bucket_is_private_encrypted_and_forgets(cloud: Template) -> None:
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_a_stored_part_of_another_size_is_a_defect_and_not_silence(ulla: Client) -> None:
+def test_a_stored_part_of_another_size_is_an_error_not_silence(ulla: Client) -> None:
     upload = ulla.upload(b"abc")
     (key,) = [key for key in keys() if upload["id"] in key]
     for content in (b"ab", b"abcd"):

@@ -63,7 +63,7 @@ def encoded(container: str, codec: str, rate: int) -> bytes:
     return buffer.getvalue()
 
 
-def test_the_shipped_sample_is_heard_word_for_word(recogniser: Server) -> None:
+def test_the_shipped_sample_is_recognised_word_for_word(recogniser: Server) -> None:
     answer = transcribe(recogniser, SAMPLE.read_bytes())
     assert answer.status == 200
     assert answer.json["text"] == SENTENCE
@@ -80,7 +80,7 @@ def test_a_human_voice_is_understood(recogniser: Server) -> None:
     assert transcribe(recogniser, recording.read_bytes()).json["text"] == "go forward ten meters"
 
 
-def test_verbose_json_tells_words_and_segments_with_their_times(recogniser: Server) -> None:
+def test_verbose_json_has_words_and_segments_with_their_times(recogniser: Server) -> None:
     answer = transcribe(
         recogniser,
         SAMPLE.read_bytes(),
@@ -100,7 +100,7 @@ def test_verbose_json_tells_words_and_segments_with_their_times(recogniser: Serv
     assert " ".join(segment["text"] for segment in answer["segments"]) == SENTENCE
 
 
-def test_verbose_json_holds_segments_only_unless_words_are_asked_for(recogniser: Server) -> None:
+def test_verbose_json_has_only_segments_unless_words_are_requested(recogniser: Server) -> None:
     answer = transcribe(recogniser, SAMPLE.read_bytes(), ("response_format", "verbose_json")).json
     assert "segments" in answer
     assert "words" not in answer
@@ -115,7 +115,7 @@ def test_a_pause_starts_a_new_segment(recogniser: Server) -> None:
     assert answer["segments"][1]["start"] > answer["segments"][0]["end"] + 0.9
 
 
-def test_long_audio_is_heard_to_its_end_with_times_of_the_whole(recogniser: Server) -> None:
+def test_long_audio_is_transcribed_to_its_end_with_times_from_its_start(recogniser: Server) -> None:
     with wave.open(str(SAMPLE)) as file:
         speech = numpy.frombuffer(file.readframes(file.getnframes()), numpy.int16)
     silence = numpy.zeros(40 * 16_000, numpy.int16)
@@ -171,7 +171,7 @@ def test_audio_without_speech_has_an_empty_text(recogniser: Server, samples: Any
     ],
     ids=["text", "zeros", "header only", "playlist of addresses", "playlist of files"],
 )
-def test_what_is_no_audio_is_a_bad_request(recogniser: Server, data: bytes) -> None:
+def test_a_file_that_is_not_audio_is_a_bad_request(recogniser: Server, data: bytes) -> None:
     answer = transcribe(recogniser, data)
     assert answer.status == 400
     assert answer.json["error"]["type"] == "invalid_request_error"
@@ -197,7 +197,7 @@ def test_a_request_without_a_file_is_a_bad_request(recogniser: Server) -> None:
 @pytest.mark.parametrize(
     "content_type", ["", "application/json", "multipart/form-data", "multipart/form-data; boundary="]
 )
-def test_a_body_that_is_no_form_is_a_bad_request(recogniser: Server, content_type: str) -> None:
+def test_a_body_that_is_not_a_form_is_a_bad_request(recogniser: Server, content_type: str) -> None:
     answer = recogniser.call("POST", ROUTE, b"x" * 100, {"Content-Type": content_type})
     assert answer.status == 400
     assert answer.json["error"]["type"] == "invalid_request_error"
@@ -208,12 +208,12 @@ def test_a_body_over_the_limit_is_refused(recogniser: Server) -> None:
     assert answer.status == 413
 
 
-def test_an_unknown_route_answers_in_the_same_shape(recogniser: Server) -> None:
+def test_an_unknown_route_gets_an_error_in_the_same_format(recogniser: Server) -> None:
     answer = recogniser.call("GET", "/nope")
     assert (answer.status, set(answer.json["error"])) == (404, {"message", "type", "param", "code"})
 
 
-def test_eight_callers_at_a_time_hear_the_same(recogniser: Server) -> None:
+def test_eight_concurrent_callers_get_the_same_transcript(recogniser: Server) -> None:
     audio = SAMPLE.read_bytes()
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda _: transcribe(recogniser, audio), range(8)))
@@ -231,7 +231,7 @@ def workers_of(recogniser: Server) -> set[int]:
     return {pid for pid, parent in pairs if parent in children}
 
 
-def test_workers_that_die_are_replaced(recogniser: Server) -> None:
+def test_workers_that_end_are_replaced(recogniser: Server) -> None:
     workers = workers_of(recogniser)
     assert len(workers) == 2
     for pid in workers:

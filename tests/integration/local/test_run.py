@@ -183,7 +183,7 @@ def test_heartbeats_and_keys_work_while_every_transcription_hangs(gateway: Gatew
     assert statuses == {200, 429}
 
 
-def test_heartbeats_and_keys_work_while_bodies_never_come(gateway: Gateway) -> None:
+def test_heartbeats_and_keys_work_while_bodies_never_arrive(gateway: Gateway) -> None:
     with ExitStack() as held:
         for path in ("/v1/audio/transcriptions", "/v1/uploads/upload_x/parts"):
             head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {{}}\r\nContent-Length: 1000000\r\n\r\n"
@@ -222,7 +222,7 @@ def test_no_process_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
     wait_until_gone(descendants)
 
 
-def test_the_death_of_a_part_is_reported_and_ends_the_rest(tmp_path: Path) -> None:
+def test_the_end_of_a_part_is_reported_and_ends_the_rest(tmp_path: Path) -> None:
     gateway = start_gateway(tmp_path)
     descendants = processes_of(gateway.process.pid)
     recogniser = next(
@@ -269,7 +269,7 @@ def test_no_foreign_page_can_use_the_local_run_to_reach_this_network(gateway: Ga
             assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
-def test_an_entry_of_cors_origins_that_is_no_origin_is_told_early(tmp_path: Path) -> None:
+def test_an_invalid_origin_in_cors_origins_is_reported_early(tmp_path: Path) -> None:
     said = subprocess.run(
         [sys.executable, "-m", "local.run"],
         cwd=ROOT,
@@ -284,7 +284,7 @@ def test_an_entry_of_cors_origins_that_is_no_origin_is_told_early(tmp_path: Path
 
 
 @pytest.mark.parametrize("port", ["taken", "abc", "70000"])
-def test_a_port_that_cannot_be_used_is_told_plainly_and_early(tmp_path: Path, port: str) -> None:
+def test_a_port_that_cannot_be_used_is_reported_clearly_and_early(tmp_path: Path, port: str) -> None:
     listener = bind(0)
     listener.listen()
     taken = str(listener.getsockname()[1]) if port == "taken" else port

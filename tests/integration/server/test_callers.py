@@ -59,7 +59,7 @@ def test_a_foreign_page_is_refused_everywhere(
 
 @pytest.mark.parametrize(("method", "path", "headers"), ROUTES)
 @pytest.mark.parametrize("origin", ["http://localhost:5173", "https://page.example"])
-def test_an_own_page_reads_every_answer(
+def test_our_own_page_can_read_every_answer(
     server: Server, method: str, path: str, headers: dict[str, str], origin: str
 ) -> None:
     answer = server.call(method, path, headers={**headers, "Origin": origin})
@@ -69,7 +69,7 @@ def test_an_own_page_reads_every_answer(
 
 
 @pytest.mark.parametrize(("method", "path", "headers"), ROUTES)
-def test_a_caller_that_is_no_page_is_served_as_ever(
+def test_a_caller_that_is_not_a_page_is_served_as_usual(
     server: Server, method: str, path: str, headers: dict[str, str]
 ) -> None:
     answer = server.call(method, path, headers=headers)
@@ -78,7 +78,7 @@ def test_a_caller_that_is_no_page_is_served_as_ever(
 
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
-def test_no_page_and_no_foreign_name_reaches_the_embedded_aws(aws: str, method: str) -> None:
+def test_pages_and_foreign_names_cannot_reach_the_embedded_aws(aws: str, method: str) -> None:
     port = int(aws.rpartition(":")[2])
     for headers in (
         {"Origin": "http://localhost:3000"},
@@ -122,7 +122,7 @@ TRANSCRIPTIONS = "/v1/audio/transcriptions"
         ("GET /healthz", ["GET /healthz", "GET /v1/models", f"POST {TRANSCRIPTIONS}"]),
     ],
 )
-def test_bodies_that_never_come_keep_out_neither_other_kinds_of_route_nor_other_callers(
+def test_bodies_that_never_arrive_do_not_keep_out_other_kinds_of_route_or_other_callers(
     server: Server, request_line: str, open_to_the_same_caller: list[str]
 ) -> None:
     other = {"Authorization": "Bearer other"}
@@ -137,7 +137,7 @@ def test_bodies_that_never_come_keep_out_neither_other_kinds_of_route_nor_other_
             assert time.monotonic() - began < 5
 
 
-def test_a_caller_with_too_many_calls_is_told_to_come_back(server: Server) -> None:
+def test_a_caller_with_too_many_calls_is_told_to_retry(server: Server) -> None:
     with ExitStack() as held:
         hold(server, "POST /v1/audio/transcriptions", 70, held)
         answer = server.call("POST", "/v1/audio/transcriptions", headers=GOOD)
@@ -147,7 +147,7 @@ def test_a_caller_with_too_many_calls_is_told_to_come_back(server: Server) -> No
         assert time.monotonic() < deadline
 
 
-def test_calls_that_wait_for_a_provider_keep_out_no_other_route(server: Server) -> None:
+def test_calls_that_wait_for_a_provider_do_not_keep_out_other_routes(server: Server) -> None:
     path = "/v1/audio/transcriptions?seconds=4"
     with ThreadPoolExecutor(40) as threads:
         waiting = [threads.submit(server.call, "POST", path, headers=GOOD) for _ in range(40)]

@@ -77,7 +77,7 @@ def answer(connection: socket.socket) -> bytes:
     [(b"", b""), (b"", b"G"), (b"", GET[:-4]), (GET, b"G"), (GET, GET[:-4])],
     ids=["nothing", "first begun", "first cut", "second begun", "second cut"],
 )
-def test_a_head_that_does_not_come_ends_its_connection(port: int, before: bytes, head: bytes) -> None:
+def test_a_head_that_never_arrives_ends_its_connection(port: int, before: bytes, head: bytes) -> None:
     with connect(port) as connection:
         if before:
             connection.sendall(before)
@@ -86,7 +86,7 @@ def test_a_head_that_does_not_come_ends_its_connection(port: int, before: bytes,
         assert is_ended(connection)
 
 
-def test_a_head_that_comes_in_drops_ends_its_connection(port: int) -> None:
+def test_a_head_that_arrives_in_drips_ends_its_connection(port: int) -> None:
     with connect(port) as connection:
         connection.settimeout(0.1)
         began = time.monotonic()
@@ -143,7 +143,7 @@ def test_connections_that_never_read_make_room_for_a_caller(
 
 
 @pytest.mark.parametrize("size", [1_000, 20_000_000])
-def test_refused_requests_whose_bodies_never_come_make_room_for_a_caller(
+def test_refused_requests_whose_bodies_never_arrive_make_room_for_a_caller(
     port: int, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
@@ -174,7 +174,7 @@ def test_a_connection_that_never_reads_is_ended(port: int, monkeypatch: pytest.M
                 pass
 
 
-def test_requests_sent_ahead_are_answered_one_after_the_other(port: int) -> None:
+def test_pipelined_requests_are_answered_in_order(port: int) -> None:
     with connect(port) as connection:
         connection.sendall(GET * 500)
         received = b""

@@ -61,7 +61,7 @@ def reserved(translated: Any, function: str, given: Mapping[str, str]) -> Any:
 
 
 @pytest.mark.parametrize(("function", "name"), RESERVING.items())
-def test_a_function_reserves_what_its_parameter_says_and_else_has_no_such_property(
+def test_a_function_reserves_what_its_parameter_says_or_has_no_such_property(
     translated: Any, function: str, name: str
 ) -> None:
     assert reserved(translated, function, {}) is None
@@ -71,7 +71,7 @@ def test_a_function_reserves_what_its_parameter_says_and_else_has_no_such_proper
 
 
 @pytest.mark.parametrize("name", RESERVING.values())
-def test_a_reserve_that_would_switch_a_function_off_is_refused(translated: Any, name: str) -> None:
+def test_a_reserve_that_would_turn_a_function_off_is_refused(translated: Any, name: str) -> None:
     parameter = translated["Parameters"][f"{name}ReservedConcurrency"]
     accepted = [
         text
@@ -89,7 +89,7 @@ def methods(translated: Any) -> Mapping[tuple[str, str], Mapping[str, Any]]:
     }
 
 
-def test_heartbeats_have_a_throttle_of_their_own_with_room_for_ten_thousand_providers(
+def test_heartbeats_have_their_own_throttle_with_room_for_ten_thousand_providers(
     translated: Any,
 ) -> None:
     settings = methods(translated)
@@ -139,7 +139,7 @@ def test_a_domain_and_its_certificate_come_together(
     assert all(message.startswith(str(refused)) for message in failed)
 
 
-def test_api_gateway_gets_every_answer_that_the_local_run_gives(translated: Any) -> None:
+def test_api_gateway_has_every_answer_of_the_local_run(translated: Any) -> None:
     body = resolver(translated, {}).resolve(translated["Resources"]["Api"]["Properties"]["Body"])
     answers = body["x-amazon-apigateway-gateway-responses"]
     own = Template().api().gateway_responses
@@ -153,7 +153,7 @@ def test_api_gateway_gets_every_answer_that_the_local_run_gives(translated: Any)
         assert answer.get("statusCode", "") == str(own[kind].get("StatusCode", ""))
 
 
-def test_all_functions_log_into_one_group_that_forgets(translated: Any) -> None:
+def test_all_functions_log_into_one_group_with_a_retention(translated: Any) -> None:
     of_kind = {
         kind: {name: each for name, each in translated["Resources"].items() if each["Type"] == kind}
         for kind in ("AWS::Lambda::Function", "AWS::Logs::LogGroup")

@@ -71,7 +71,7 @@ def test_an_absent_query_and_body_are_null(server: Server) -> None:
     assert event["pathParameters"] is None
 
 
-def test_the_authorizers_context_arrives_as_strings(server: Server) -> None:
+def test_the_authorizers_context_is_passed_as_strings(server: Server) -> None:
     context = echoed(server, "/v1/models")["event"]["requestContext"]["authorizer"]
     assert context == {"limit": "5", "vip": "true", "principalId": "somebody"}
 
@@ -82,7 +82,7 @@ def test_the_request_id_is_the_same_in_event_context_and_header(server: Server) 
     assert answer.json["event"]["requestContext"]["requestId"] == answer.headers["x-request-id"]
 
 
-def test_the_context_tells_the_function_and_the_time_that_is_left(server: Server) -> None:
+def test_the_context_gives_the_function_and_the_time_left(server: Server) -> None:
     report = echoed(server, "/v1/models")
     assert report["function"] == "stt-gateway-local-EchoFunction"
     assert report["memory"] == "256"
@@ -110,7 +110,7 @@ def test_a_trailing_slash_is_the_same_route(server: Server) -> None:
     assert echoed(server, "/v1/models/")["event"]["resource"] == "/v1/models"
 
 
-def test_text_arrives_as_text_and_what_is_not_utf8_is_replaced(server: Server) -> None:
+def test_text_arrives_as_text_and_invalid_utf8_is_replaced(server: Server) -> None:
     headers = {**GOOD, "Content-Type": "application/json"}
     report = server.call("POST", "/v1/echo/x", "{é}\xff".encode("latin-1"), headers).json
     assert report["event"]["isBase64Encoded"] is False
@@ -156,7 +156,7 @@ def test_a_declared_length_over_the_limit_is_refused_before_a_byte_is_sent(serve
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_client_that_sends_on_still_reads_the_refusal(server: Server, chunked: bool) -> None:
+def test_a_client_that_keeps_sending_still_reads_the_refusal(server: Server, chunked: bool) -> None:
     piece = bytes(1024 * 1024)
     headers = {**GOOD, "Content-Type": "multipart/form-data; boundary=x"}
     body: Any = (piece for _ in range(32)) if chunked else piece * 32
@@ -172,7 +172,7 @@ def test_a_text_body_has_api_gateways_own_limit(server: Server) -> None:
     assert server.call("POST", "/v1/echo/x", b"1" * (10 * 1024 * 1024 + 1), headers).status == 413
 
 
-def test_a_missing_key_is_told_before_the_body_is_read(server: Server) -> None:
+def test_a_missing_key_is_reported_before_the_body_is_read(server: Server) -> None:
     status, body = unsent(server, {}, MAX_BODY)
     assert (status, error_type(body)) == (401, "authentication_error")
 
@@ -189,7 +189,7 @@ def test_a_refused_small_body_leaves_the_connection_usable(server: Server) -> No
     connection.close()
 
 
-def test_a_client_that_leaves_in_the_middle_of_its_body_harms_nobody(server: Server) -> None:
+def test_a_client_that_leaves_during_its_body_affects_nobody(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
         connection.sendall(
             b"POST /v1/echo/x HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer good\r\nContent-Length: 9\r\n\r\nx"
@@ -220,7 +220,7 @@ def test_an_unknown_path_or_method_is_not_found(server: Server, method: str, pat
 @pytest.mark.parametrize(
     "sent", [b"\x16\x03\x01\x02\0 hello\r\n\r\n", b"GET /healthz HTTP/1.1\r\nBad Header: x\r\n\r\n"]
 )
-def test_what_is_no_http_is_answered_in_the_same_shape(server: Server, sent: bytes) -> None:
+def test_non_http_is_answered_in_the_same_format(server: Server, sent: bytes) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
         connection.sendall(sent)
         head, _, body = b"".join(iter(lambda: connection.recv(65536), b"")).partition(b"\r\n\r\n")
@@ -229,7 +229,7 @@ def test_what_is_no_http_is_answered_in_the_same_shape(server: Server, sent: byt
     assert error_type(body) == "invalid_request_error"
 
 
-def test_a_head_request_gets_a_head(server: Server) -> None:
+def test_a_head_request_gets_only_headers(server: Server) -> None:
     answer = server.call("HEAD", "/healthz")
     assert (answer.status, answer.body) == (404, b"")
 
@@ -242,7 +242,7 @@ def test_a_call_without_a_good_key_is_unauthorized(server: Server, headers: dict
     assert answer.headers["x-request-id"]
 
 
-def test_an_authorizer_that_breaks_is_our_defect(server: Server) -> None:
+def test_an_authorizer_that_breaks_is_a_server_error(server: Server) -> None:
     answer = server.call("GET", "/v1/models", headers={"Authorization": "Bearer broken"})
     assert (answer.status, error_type(answer.body)) == (500, "api_error")
 
@@ -276,7 +276,7 @@ def test_a_preflight_of_an_unknown_path_is_not_found(server: Server) -> None:
 # --- environments
 
 
-def test_callers_one_after_the_other_stay_on_one_warm_process(server: Server) -> None:
+def test_sequential_callers_stay_on_one_warm_process(server: Server) -> None:
     reports = [echoed(server, "/v1/models") for _ in range(5)]
     assert len({report["pid"] for report in reports}) == 1
     assert [report["calls"] for report in reports] == list(
@@ -284,7 +284,7 @@ def test_callers_one_after_the_other_stay_on_one_warm_process(server: Server) ->
     )
 
 
-def test_callers_at_the_same_time_are_all_served_by_processes_of_their_own(server: Server) -> None:
+def test_concurrent_callers_each_get_their_own_process(server: Server) -> None:
     with ThreadPoolExecutor(8) as threads:
         reports = list(threads.map(lambda _: echoed(server, "/v1/echo/sleep?seconds=1"), range(8)))
     assert len({report["request_id"] for report in reports}) == 8

@@ -203,7 +203,7 @@ def test_a_manifest_over_the_rows_is_refused_before_anything_is_written() -> Non
 # --- how many providers
 
 
-def test_two_who_read_at_the_same_time_do_not_both_create_the_twentieth() -> None:
+def test_two_concurrent_readers_do_not_both_create_the_twentieth() -> None:
     store = provider_store()
     for number in range(MAX_PROVIDERS - 1):
         store.beat("alice", f"box-{number}", 1000, create=True)

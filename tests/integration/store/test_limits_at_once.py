@@ -24,14 +24,14 @@ def store(embedded_aws: TestAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Li
         cached.cache_clear()
 
 
-def test_of_forty_requests_at_once_exactly_a_minutes_worth_passes(store: LimitStore) -> None:
+def test_exactly_a_minutes_worth_of_forty_concurrent_requests_passes(store: LimitStore) -> None:
     claim = Claim(secrets.token_hex(8), "requests", Rate(2, 60))
     with ThreadPoolExecutor(16) as threads:
         taken = list(threads.map(lambda _: store.take(claim, 1000), range(40)))
     assert [each.refused for each in taken].count(None) == 30
 
 
-def test_of_forty_requests_at_once_exactly_as_many_are_in_flight_as_there_are_places(
+def test_exactly_as_many_of_forty_concurrent_requests_run_as_there_are_places(
     store: LimitStore,
 ) -> None:
     claim = Claim(secrets.token_hex(8), "requests", None, places=5, lease_seconds=30)
@@ -42,7 +42,7 @@ def test_of_forty_requests_at_once_exactly_as_many_are_in_flight_as_there_are_pl
     assert {each.refused for each in taken} == {None, "in_flight"}
 
 
-def test_requests_at_once_cannot_reserve_more_than_the_quota(store: LimitStore) -> None:
+def test_concurrent_requests_cannot_reserve_more_than_the_quota(store: LimitStore) -> None:
     user = secrets.token_hex(8)
     with ThreadPoolExecutor(16) as threads:
         taken = list(threads.map(lambda _: store.reserve_seconds(user, 7, 3, 10), range(16)))

@@ -35,7 +35,7 @@ def owners_in(deployments: list[Deployment]) -> set[str]:
 
 
 @pytest.mark.parametrize("audience", ["*", "victim"])
-def test_a_thousand_providers_leave_a_listing_small_and_crowd_out_nobody(audience: str) -> None:
+def test_a_thousand_providers_keep_a_listing_small_and_crowd_out_nobody(audience: str) -> None:
     store_listed(provider_store(), crowd(audience=audience), time.time())
     others = [honest("zed"), [replace(each, access="private") for each in honest("victim")]]
     store_listed(provider_store(), others, time.time())
@@ -81,7 +81,9 @@ def test_a_short_listing_does_not_say_that_it_was_cut() -> None:
     assert "truncated" not in listed()[0]
 
 
-def test_everyones_part_is_read_and_remembered_once_for_all_users(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_part_open_to_everyone_is_read_and_cached_once_for_all_users(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     store_listed(provider_store(), [honest("zed")])
     asked: list[str] = []
     query = aws.query
@@ -101,7 +103,7 @@ def test_everyones_part_is_read_and_remembered_once_for_all_users(monkeypatch: p
     assert store._recent_listings.held == one
 
 
-def test_what_is_remembered_of_listings_and_lookups_is_bounded_in_bytes() -> None:
+def test_cached_listings_and_lookups_are_limited_in_bytes() -> None:
     store_found([hostile("aaa", "box")])
     store = CatalogStore(catalog_store().table)
     for user in range(50):
@@ -218,7 +220,7 @@ def old_rows(deployments: list[Deployment]) -> list[Row]:
     return [*by_model, listed]
 
 
-def test_rows_of_before_are_still_listed_and_found_and_swept() -> None:
+def test_old_rows_are_still_listed_found_and_swept() -> None:
     store = provider_store()
     store.beat("ann", "home", 1000, create=True)
     service = {

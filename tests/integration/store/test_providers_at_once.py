@@ -24,7 +24,7 @@ def store(embedded_aws: TestAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pr
         cached.cache_clear()
 
 
-def test_of_many_who_register_at_once_twenty_become_known(store: ProviderStore) -> None:
+def test_twenty_of_many_concurrent_registrations_are_accepted(store: ProviderStore) -> None:
     owner = secrets.token_hex(8)
     for number in range(MAX_PROVIDERS - 3):
         assert store.beat(owner, f"box-{number}", 1000, create=True)
@@ -34,7 +34,7 @@ def test_of_many_who_register_at_once_twenty_become_known(store: ProviderStore) 
     assert len(store.owned(owner)) == MAX_PROVIDERS
 
 
-def test_one_provider_that_registers_many_times_at_once_becomes_known_once(store: ProviderStore) -> None:
+def test_one_provider_that_registers_many_times_at_once_is_created_once(store: ProviderStore) -> None:
     owner = secrets.token_hex(8)
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(lambda _: store.beat(owner, "home", 1000, create=True), range(8)))

@@ -65,7 +65,7 @@ def rows() -> list[tuple[str, str]]:
 # --- keys
 
 
-def test_a_key_stands_for_its_user_until_it_is_revoked() -> None:
+def test_a_key_identifies_its_user_until_it_is_revoked() -> None:
     key, record = key_store().create("alice", name="laptop")
     key_store().set_user("alice", "prefer_own", Limits(60, 3600))
     assert key_store().identify(key, 0) == Caller("alice", record.key_id, "prefer_own", Limits(60, 3600))
@@ -74,7 +74,7 @@ def test_a_key_stands_for_its_user_until_it_is_revoked() -> None:
     assert [each.revoked_at is not None for each in key_store().list("alice")] == [True]
 
 
-def test_an_expired_or_unknown_key_stands_for_nobody() -> None:
+def test_an_expired_or_unknown_key_identifies_nobody() -> None:
     key, _ = key_store().create("alice", expires_at=100)
     assert key_store().identify(key, 99) is not None
     assert key_store().identify(key, 100) is None
@@ -82,7 +82,7 @@ def test_an_expired_or_unknown_key_stands_for_nobody() -> None:
     assert key_store().revoke("key_unknown") is None
 
 
-def test_every_key_that_was_ever_given_out_is_known_and_others_cost_no_read(
+def test_every_issued_key_is_known_and_others_cost_no_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     valid, _ = key_store().create("alice")
@@ -95,7 +95,7 @@ def test_every_key_that_was_ever_given_out_is_known_and_others_cost_no_read(
     assert not key_store().knows("hf_AbCdEfGhIjKlMnOpQrStUvWxYz")
 
 
-def test_a_key_is_nowhere_in_the_table_in_clear() -> None:
+def test_the_table_holds_no_key_in_plain_text() -> None:
     key, _ = key_store().create("alice")
     assert key not in json.dumps(aws.client("dynamodb").scan(TableName=key_store().table)["Items"])
 
@@ -137,7 +137,7 @@ def test_a_patched_policy_decides_instead_of_the_manifest() -> None:
     assert (listed("bob"), listed("carol")) == (["m"], [])
 
 
-def test_a_new_manifest_replaces_the_old_and_leaves_nothing_of_it() -> None:
+def test_a_new_manifest_replaces_the_old_one_completely() -> None:
     publish(service("one", ["a", "b"]), service("two", ["c"]))
     publish(service("one", ["b"]))
     assert (found("a"), found("c"), listed()) == ([], [], ["b"])
@@ -158,7 +158,7 @@ def test_a_publication_from_an_outdated_read_changes_nothing() -> None:
     assert (listed(), rows()) == (["a"], before)
 
 
-def test_changes_beside_the_manifest_are_refused_when_they_are_from_an_outdated_read() -> None:
+def test_changes_to_other_fields_from_an_outdated_read_are_refused() -> None:
     publish(service())
     store = provider_store()
     read = store.provider("alice", "home")
@@ -186,25 +186,25 @@ def test_a_heartbeat_writes_one_small_item_and_only_for_a_known_provider() -> No
     assert len(json.dumps(head)) < 200
 
 
-def test_an_owner_sees_own_providers_only() -> None:
+def test_an_owner_sees_only_their_own_providers() -> None:
     publish(service())
     publish(service(), owner="bob")
     assert [(each.owner, each.name) for each in provider_store().owned("bob")] == [("bob", "home")]
 
 
-def test_a_model_id_no_table_key_can_hold_is_not_found() -> None:
+def test_a_model_id_too_long_for_a_table_key_is_not_found() -> None:
     assert found("x" * 5000) == []
     assert found("") == []
 
 
-def test_a_hundred_services_with_twenty_models_each_are_published_whole() -> None:
+def test_a_hundred_services_with_twenty_models_each_are_published_completely() -> None:
     names = [f"m{number:04d}" for number in range(2000)]
     publish(*(service(f"s{n}", names[n * 20 : n * 20 + 20]) for n in range(100)))
     assert listed() == names
     assert all(found(name) for name in names[::97])
 
 
-def test_a_random_hundred_stand_for_more_candidates() -> None:
+def test_a_random_hundred_represent_more_candidates() -> None:
     for owner in ("alice", "bob"):
         publish(*(service(f"s{n}", ["m"], access="authenticated") for n in range(100)), owner=owner)
     drawn = [frozenset(each.key for each in found("m", "carol")) for _ in range(3)]
@@ -228,7 +228,7 @@ def test_a_callers_own_deployment_is_never_lost_in_the_crowd() -> None:
         assert "alice" in {each.owner for each in found("m")}
 
 
-def test_a_listed_user_stands_in_one_small_row() -> None:
+def test_a_listed_user_takes_one_small_row() -> None:
     users = [f"user-{number}" for number in range(100)]
     publish(service(access="restricted", allowed_users=users))
     items = aws.client("dynamodb").scan(TableName=provider_store().table)["Items"]
@@ -238,7 +238,7 @@ def test_a_listed_user_stands_in_one_small_row() -> None:
     assert (listed("user-7"), listed("user-100")) == (["m"], [])
 
 
-def test_a_hit_is_remembered_a_few_seconds_and_a_miss_is_not() -> None:
+def test_a_hit_is_cached_for_a_few_seconds_and_a_miss_is_not() -> None:
     store = CatalogStore(catalog_store().table)
     assert store.deployments("m", "alice") == []
     publish(service())
@@ -275,7 +275,7 @@ def kill_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("writes", range(12))
-def test_killing_a_writer_between_any_two_writes_leaves_the_old_manifest_or_the_new(
+def test_killing_a_writer_between_any_two_writes_leaves_the_old_or_the_new_manifest(
     writes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, new = [f"old{n}" for n in range(30)], [f"new{n}" for n in range(30)]
@@ -307,7 +307,7 @@ def test_a_usage_record_is_written_once_per_request_id() -> None:
     assert record["billed_seconds"] == 3
 
 
-def test_a_record_whose_write_fails_goes_to_the_queue_whole() -> None:
+def test_a_record_whose_write_fails_goes_to_the_queue_complete() -> None:
     UsageStore("no-such-table", usage_store().queue_url).save(USAGE)
     reply = aws.client("sqs").receive_message(QueueUrl=usage_store().queue_url)
     assert json.loads(reply["Messages"][0]["Body"]) == item_of(USAGE, 400)
@@ -330,7 +330,7 @@ def test_a_record_that_no_service_takes_is_one_log_line(
 # --- credentials
 
 
-def test_a_credential_comes_back_only_for_the_service_it_was_given_for(in_process_aws: Template) -> None:
+def test_a_credential_is_returned_only_for_its_own_service(in_process_aws: Template) -> None:
     store = credential_store()
     ciphertext = store.encrypt("hunter2", "alice", "home", "asr")
     assert b"hunter2" not in ciphertext
@@ -340,7 +340,7 @@ def test_a_credential_comes_back_only_for_the_service_it_was_given_for(in_proces
         store.decrypt(deployment("home", service="other", credential=ciphertext))
 
 
-def test_a_credential_in_clear_is_gone_from_memory_after_a_minute() -> None:
+def test_a_decrypted_credential_leaves_memory_after_a_minute() -> None:
     clock = FakeClock()
     store = CredentialStore(credential_store().key_id, clock)
     ciphertexts = [store.encrypt(f"hunter{number}", "alice", "home", "asr") for number in (2, 3)]
@@ -355,11 +355,11 @@ def test_a_credential_in_clear_is_gone_from_memory_after_a_minute() -> None:
     assert "hunter2" not in repr(vars(store._recent))
 
 
-def test_a_deployment_without_a_credential_needs_no_call() -> None:
+def test_a_deployment_without_a_credential_needs_no_kms_call() -> None:
     assert credential_store().decrypt(deployment()) is None
 
 
-def test_providers_survive_the_way_to_the_table_and_back() -> None:
+def test_providers_are_the_same_after_a_round_trip_through_the_table() -> None:
     policies = {"asr": AccessPolicy(None, ("bob",))}
     publish(service(), credentials={"asr": b"\x00\xff"})
     store = ProviderStore(provider_store().table)
@@ -373,7 +373,7 @@ def test_providers_survive_the_way_to_the_table_and_back() -> None:
     assert (kept.credentials, kept.document) == ({"asr": b"\x00\xff"}, document(service()))
 
 
-def test_a_stored_credential_is_recognised_only_in_its_place() -> None:
+def test_a_stored_credential_is_recognised_only_in_its_field() -> None:
     store = credential_store()
     ciphertext = store.encrypt("hunter2", "alice", "home", "asr")
     assert store.holds(ciphertext, "hunter2", "alice", "home", "asr")

@@ -74,20 +74,20 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[BreakingS3]:
         each.cache_clear()
 
 
-def test_parts_are_read_each_into_its_place(s3: BreakingS3) -> None:
+def test_each_part_is_read_into_its_place(s3: BreakingS3) -> None:
     store = UploadStore("table", "bucket")
     assert store.read(UPLOAD, ["part_2", "part_1"]) == CONTENT["part_2"] + CONTENT["part_1"]
     assert sorted(s3.asked) == [f"/bucket/uploads/ulla/upload_1/part_{number}" for number in (1, 2)]
 
 
-def test_an_answer_that_breaks_off_is_read_again_from_its_beginning(s3: BreakingS3) -> None:
+def test_an_interrupted_answer_is_read_again_from_its_start(s3: BreakingS3) -> None:
     s3.breaks = 2
     store = UploadStore("table", "bucket")
     assert store.read(UPLOAD, ["part_1", "part_2"]) == CONTENT["part_1"] + CONTENT["part_2"]
     assert len(s3.asked) == 4
 
 
-def test_an_answer_that_breaks_off_every_time_is_given_up(s3: BreakingS3) -> None:
+def test_an_answer_that_is_interrupted_every_time_is_an_error(s3: BreakingS3) -> None:
     s3.breaks = 100
     with pytest.raises(aws.StoreError):
         UploadStore("table", "bucket").read(UPLOAD, ["part_1"])

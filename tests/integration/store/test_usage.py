@@ -23,7 +23,7 @@ def test_an_unknown_duration_is_null_and_bills_nothing() -> None:
     assert (stored["seconds"], stored["seconds_source"], stored["billed_seconds"]) == (None, "unknown", 0)
 
 
-def test_a_stored_record_says_what_happened_and_when_it_may_be_forgotten() -> None:
+def test_a_stored_record_has_the_outcome_and_its_expiry() -> None:
     stored = item_of(record(attempts=(Attempt("bob/gpu", "timeout", 812),)), 400)
     assert stored["time"] == "2026-11-22T12:01:55.770Z"
     assert stored["attempts"] == [{"provider": "bob/gpu", "outcome": "timeout", "milliseconds": 812}]
@@ -31,7 +31,7 @@ def test_a_stored_record_says_what_happened_and_when_it_may_be_forgotten() -> No
     assert key_of(stored) == ("user#alice", "2026-11-22T12:01:55.770Z#r1")
 
 
-def test_a_record_comes_back_from_its_item_as_it_was() -> None:
+def test_a_record_is_the_same_after_a_round_trip_through_its_item() -> None:
     made = record(
         model="m",
         provider="bob/gpu",

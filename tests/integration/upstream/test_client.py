@@ -123,9 +123,7 @@ def test_the_form_arrives_with_its_fields_first_and_the_audio_untouched(
     assert (received.filename, received.file_content_type) == ("audio.mp3", "audio/mpeg")
 
 
-def test_only_the_headers_of_the_gateway_itself_are_sent(
-    client: ProviderClient, server: MisbehavingServer
-) -> None:
+def test_only_the_gateways_own_headers_are_sent(client: ProviderClient, server: MisbehavingServer) -> None:
     transcribe(client, server.url("ok"))
     names = [name for name, _ in server.received("ok")[-1].headers]
     assert names == ["Host", "User-Agent", "Accept", "Accept-Encoding", "Content-Type", "Content-Length"]
@@ -206,7 +204,7 @@ def test_a_redirect_is_an_answer_and_is_not_followed(
     assert len(server.requests) == before + 1
 
 
-def test_a_retry_after_date_is_told_in_seconds(client: ProviderClient, server: MisbehavingServer) -> None:
+def test_a_retry_after_date_is_given_in_seconds(client: ProviderClient, server: MisbehavingServer) -> None:
     retry_after = transcribe(client, server.url("retry-date")).retry_after
     assert retry_after is not None
     assert retry_after > 1_000_000
@@ -229,7 +227,7 @@ def test_a_retry_after_date_is_told_in_seconds(client: ProviderClient, server: M
         ("extra-bytes", JSON, None),
     ],
 )
-def test_a_body_is_handed_on_as_it_is(
+def test_a_body_is_passed_on_unchanged(
     client: ProviderClient, server: MisbehavingServer, fault: str, body: bytes, content_type: str | None
 ) -> None:
     for _ in range(2):
@@ -257,7 +255,7 @@ def test_a_body_is_handed_on_as_it_is(
         ("close-without-answer", "reset"),
     ],
 )
-def test_a_broken_answer_is_named_for_what_it_is(
+def test_a_broken_answer_gets_the_right_failure(
     client: ProviderClient, server: MisbehavingServer, fault: str, kind: str
 ) -> None:
     with fails(kind, within=3):
@@ -273,7 +271,7 @@ def test_an_answer_may_be_exactly_as_large_as_allowed(
             transcribe(make_client(answer_bytes=len(JSON) - 1), server.url(fault))
 
 
-def test_interim_answers_while_the_audio_is_sent_are_passed_over(
+def test_interim_answers_while_the_audio_is_sent_are_skipped(
     client: ProviderClient, server: MisbehavingServer
 ) -> None:
     assert transcribe(client, server.url("interim"), audio=LARGE).body == JSON
@@ -292,7 +290,7 @@ def test_an_answer_that_comes_while_the_audio_is_sent_is_read(
     assert time.monotonic() - started < 2
 
 
-def test_a_connection_on_which_an_answer_came_early_is_not_used_again(
+def test_a_connection_with_an_early_answer_is_not_reused(
     client: ProviderClient, server: MisbehavingServer
 ) -> None:
     for _ in range(2):
@@ -305,7 +303,7 @@ def test_a_connection_on_which_an_answer_came_early_is_not_used_again(
 
 
 @pytest.mark.parametrize("fault", ["never-answer", "drip-headers", "drip-body", "slow"])
-def test_a_peer_that_takes_too_long_is_left_at_the_deadline(
+def test_a_peer_that_takes_too_long_is_dropped_at_the_deadline(
     client: ProviderClient, server: MisbehavingServer, fault: str
 ) -> None:
     with fails("timeout", not_before=0.6, within=1.2):
@@ -313,41 +311,43 @@ def test_a_peer_that_takes_too_long_is_left_at_the_deadline(
 
 
 @pytest.mark.parametrize("fault", ["never-read", "slow-reader"])
-def test_a_peer_that_does_not_read_is_left_at_the_deadline(
+def test_a_peer_that_does_not_read_is_dropped_at_the_deadline(
     client: ProviderClient, server: MisbehavingServer, fault: str
 ) -> None:
     with fails("timeout", not_before=0.6, within=1.2):
         transcribe(client, server.url(fault), seconds=0.6, audio=LARGE)
 
 
-def test_a_drip_is_not_saved_by_its_progress(client: ProviderClient, server: MisbehavingServer) -> None:
+def test_a_dripping_answer_is_dropped_despite_its_progress(
+    client: ProviderClient, server: MisbehavingServer
+) -> None:
     with fails("timeout", not_before=2.5, within=3.2):
         transcribe(client, server.url("drip-body"), seconds=2.5)
 
 
 @pytest.mark.parametrize("fault", ["no-handshake", "drip-handshake"])
-def test_a_handshake_has_the_time_for_connecting_and_no_more(
+def test_a_handshake_gets_only_the_time_for_connecting(
     make_client: Callable[..., ProviderClient], server: MisbehavingServer, fault: str
 ) -> None:
     with fails("timeout", not_before=0.5, within=1.1):
         transcribe(make_client(connect_seconds=0.5), server.url(fault))
 
 
-def test_connecting_ends_at_the_deadline_when_that_is_sooner(
+def test_connecting_ends_at_the_deadline_if_that_is_sooner(
     client: ProviderClient, server: MisbehavingServer
 ) -> None:
     with fails("timeout", not_before=0.3, within=0.9):
         transcribe(client, server.url("no-handshake"), seconds=0.3)
 
 
-def test_after_the_deadline_nothing_is_dialled(client: ProviderClient, server: MisbehavingServer) -> None:
+def test_nothing_is_dialled_after_the_deadline(client: ProviderClient, server: MisbehavingServer) -> None:
     before = len(server.requests)
     with fails("timeout", within=0.4):
         transcribe(client, server.url("ok"), seconds=-1)
     assert len(server.requests) == before
 
 
-def test_a_resolver_that_hangs_is_left_after_the_time_for_connecting(
+def test_a_hanging_resolver_is_dropped_after_the_time_for_connecting(
     make_client: Callable[..., ProviderClient],
 ) -> None:
     def hang(*_: Any, **__: Any) -> list[tuple[Any, ...]]:
@@ -379,7 +379,7 @@ def test_a_connection_that_is_reset_during_the_request_is_reported(
     "fault",
     ["wrong-certificate", "expired-certificate", "hostname-mismatch", "hang-up-in-handshake", "plain-http"],
 )
-def test_tls_that_cannot_be_verified_carries_nothing(
+def test_nothing_is_sent_over_tls_that_cannot_be_verified(
     client: ProviderClient, server: MisbehavingServer, fault: str
 ) -> None:
     with fails("tls", within=1):
@@ -394,7 +394,7 @@ def test_a_private_root_is_trusted_only_when_it_is_given(
         transcribe(make_client(ca_bundle=None), server.url("ok"))
 
 
-def test_a_root_as_openssl_makes_it_is_trusted_on_every_python(
+def test_a_root_made_by_openssl_is_trusted_on_every_python(
     make_client: Callable[..., ProviderClient], tmp_path: Path
 ) -> None:
     """`openssl req -x509` leaves out the key usage, which strict verification asks for."""
@@ -417,15 +417,13 @@ def test_a_root_as_openssl_makes_it_is_trusted_on_every_python(
         assert transcribe(make_client(ca_bundle=str(bundle)), server.url("ok")).status == 200
 
 
-def test_there_are_roots_even_where_the_system_has_none(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_there_are_roots_even_if_the_system_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
     assert tls_context(None).cert_store_stats()["x509_ca"] > 100
 
 
-def test_a_bundle_that_is_not_there_is_noticed_at_the_start(tmp_path: Path) -> None:
+def test_a_missing_bundle_is_noticed_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         ProviderClient(ca_bundle=str(tmp_path / "missing.pem"))
 
@@ -479,7 +477,7 @@ def test_the_next_address_is_tried_when_one_is_silent(
         assert 1.0 <= time.monotonic() - started < 1.5
 
 
-def test_a_silent_address_has_the_time_for_connecting_and_no_more(
+def test_a_silent_address_gets_only_the_time_for_connecting(
     make_client: Callable[..., ProviderClient], server: MisbehavingServer
 ) -> None:
     with silent(server.port()) as address, fails("timeout", not_before=0.3, within=0.9):
@@ -573,14 +571,14 @@ def connections(server: MisbehavingServer, fault: str, last: int) -> int:
 
 
 @pytest.mark.parametrize("fault", ["ok", "chunked", "404", "gzip"])
-def test_a_connection_is_used_again(client: ProviderClient, server: MisbehavingServer, fault: str) -> None:
+def test_a_connection_is_reused(client: ProviderClient, server: MisbehavingServer, fault: str) -> None:
     for _ in range(3):
         transcribe(client, server.url(fault))
     assert connections(server, fault, 3) == 1
 
 
 @pytest.mark.parametrize("fault", ["http-1.0", "extra-bytes"])
-def test_a_connection_that_cannot_be_trusted_to_be_clean_is_not_used_again(
+def test_a_connection_that_may_not_be_clean_is_not_reused(
     client: ProviderClient, server: MisbehavingServer, fault: str
 ) -> None:
     for _ in range(2):
@@ -606,7 +604,7 @@ def test_a_connection_that_the_peer_closed_while_idle_is_replaced(
     assert connections(server, "closes-idle", 3) == 3
 
 
-def test_what_a_peer_says_on_an_idle_connection_is_no_answer(
+def test_data_from_a_peer_on_an_idle_connection_is_not_an_answer(
     client: ProviderClient, server: MisbehavingServer
 ) -> None:
     for _ in range(3):
@@ -614,7 +612,7 @@ def test_what_a_peer_says_on_an_idle_connection_is_no_answer(
         time.sleep(0.1)
 
 
-def test_a_warm_connection_is_left_when_the_name_moves_to_another_address(
+def test_a_warm_connection_is_dropped_when_the_name_moves_to_another_address(
     make_client: Callable[..., ProviderClient], server: MisbehavingServer
 ) -> None:
     client = make_client(resolve=Resolver(["127.0.0.1"], ["127.0.0.3"]))
@@ -625,14 +623,14 @@ def test_a_warm_connection_is_left_when_the_name_moves_to_another_address(
 
 
 @pytest.mark.parametrize("fault", ["dies-on-reuse", "408-on-reuse"])
-def test_a_connection_that_is_given_up_when_it_is_used_again_is_replaced_once(
+def test_a_connection_that_breaks_when_it_is_reused_is_replaced_once(
     client: ProviderClient, server: MisbehavingServer, fault: str
 ) -> None:
     for audio in (AUDIO, AUDIO, LARGE):
         assert transcribe(client, server.url(fault), audio=audio).status == 200
 
 
-def test_a_fresh_connection_that_breaks_is_not_tried_again(
+def test_a_new_connection_that_breaks_is_not_retried(
     client: ProviderClient, server: MisbehavingServer
 ) -> None:
     before = len(server.received("close-without-answer"))
@@ -641,7 +639,7 @@ def test_a_fresh_connection_that_breaks_is_not_tried_again(
     assert len(server.received("close-without-answer")) == before + 1
 
 
-def test_a_reused_connection_that_breaks_inside_the_answer_is_not_tried_again(
+def test_a_reused_connection_that_breaks_during_the_answer_is_not_retried(
     client: ProviderClient, server: MisbehavingServer
 ) -> None:
     transcribe(client, server.url("ok"))
@@ -651,7 +649,7 @@ def test_a_reused_connection_that_breaks_inside_the_answer_is_not_tried_again(
     assert len(server.received("truncated")) == before + 1
 
 
-def test_an_idle_connection_is_left_after_a_minute(
+def test_an_idle_connection_is_dropped_after_a_minute(
     client: ProviderClient, server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transcribe(client, server.url("ok"))

@@ -7,7 +7,7 @@ from gateway.accounts.keys import Caller, KeyRecord, Limits
 ARN = "arn:aws:execute-api:eu-central-1:123456789012:abc123/prod/POST/v1/audio/transcriptions"
 
 
-def test_generated_keys_are_wellformed_and_never_the_same() -> None:
+def test_generated_keys_are_wellformed_and_unique() -> None:
     made = {keys.generate_key() for _ in range(100)}
     assert len(made) == 100
     assert all(keys.is_wellformed(key) for key in made)

@@ -22,7 +22,7 @@ def refused(*arguments: str, status: int = 2) -> Any:
 
 
 @pytest.mark.parametrize("expires", ["2020-01-01", "tomorrow", "2026-13-01", "9999-12-31", ""])
-def test_an_expiry_that_is_none_is_refused(expires: str) -> None:
+def test_an_invalid_expiry_is_refused(expires: str) -> None:
     # An empty one too: a script whose variable is unset must not make a key that lives for ever.
     assert "--expires" in refused("keys", "create", "alice", "--expires", expires).stderr
 
@@ -39,12 +39,12 @@ def test_a_date_is_the_last_day_of_a_key_and_a_time_is_that_time(text: str, seco
 @pytest.mark.parametrize(
     "command", [("keys", "create"), ("keys", "list"), ("users", "show"), ("users", "set")]
 )
-def test_a_user_id_that_is_none_is_refused(command: tuple[str, str], user: str) -> None:
+def test_an_invalid_user_id_is_refused(command: tuple[str, str], user: str) -> None:
     assert "the user id must be 1 to 64 of the characters" in refused(*command, user).stderr
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "1.5", "many", "", "1" * 16])
-def test_a_limit_that_is_none_is_refused(limit: str) -> None:
+def test_an_invalid_limit_is_refused(limit: str) -> None:
     assert "whole number from 1" in refused("users", "set", "alice", "--requests-per-minute", limit).stderr
 
 
@@ -52,15 +52,15 @@ def test_setting_nothing_is_a_mistake() -> None:
     assert "nothing to set" in refused("users", "set", "alice", status=1).stderr
 
 
-def test_tables_that_nobody_named_are_asked_for() -> None:
+def test_an_unnamed_table_is_asked_for() -> None:
     assert "--stack NAME, or set KEYS_TABLE" in refused("keys", "list", "alice", status=1).stderr
 
 
-def test_an_owner_that_is_none_is_refused() -> None:
+def test_an_invalid_owner_is_refused() -> None:
     assert "the user id must be" in refused("providers", "list", "--owner", "a/b").stderr
     assert "the user id must be" in refused("providers", "list", "--owner", "").stderr
 
 
-def test_no_command_at_all_is_answered_with_what_there_is() -> None:
+def test_no_command_prints_the_list_of_commands() -> None:
     listed = refused().output
     assert all(command in listed for command in ("validate", "publish", "keys", "users", "providers"))

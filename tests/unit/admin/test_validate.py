@@ -71,7 +71,7 @@ def test_a_valid_manifest_is_summarised_and_the_status_is_0() -> None:
     )
 
 
-def test_every_problem_is_told_in_the_order_of_the_lines_and_the_status_is_1() -> None:
+def test_every_problem_is_reported_in_line_order_and_the_status_is_1() -> None:
     text = (
         VALID.replace("name: home", "name: my home")
         .replace("vllm", "whisper")
@@ -87,7 +87,7 @@ def test_every_problem_is_told_in_the_order_of_the_lines_and_the_status_is_1() -
 
 
 @pytest.mark.parametrize(("name", "reason"), [("missing.yaml", "No such file"), (".", "Is a directory")])
-def test_a_file_that_cannot_be_read_is_told_without_a_traceback(name: str, reason: str) -> None:
+def test_an_unreadable_file_is_reported_without_a_traceback(name: str, reason: str) -> None:
     result = CliRunner().invoke(app, ["validate", name])
     assert result.exit_code == 1
     assert result.stderr.startswith(f"{name}: {reason}")
@@ -124,7 +124,7 @@ def test_a_file_that_cannot_be_read_is_told_without_a_traceback(name: str, reaso
         ("\n\nhello", "3: manifest: must be an object, not text"),
     ],
 )
-def test_a_problem_is_told_with_the_line_it_is_on(text: str, problem: str | None) -> None:
+def test_a_problem_is_reported_with_its_line(text: str, problem: str | None) -> None:
     if problem is None:
         assert read(text).manifest.services == ()
     else:
@@ -144,7 +144,7 @@ def test_no_more_than_a_hundred_problems_are_printed() -> None:
     assert lines[-1] == "... and 51 more"
 
 
-def test_a_gateways_problems_are_told_with_lines_too() -> None:
+def test_a_gateways_problems_are_reported_with_lines_too() -> None:
     file = read(VALID)
     assert file.locate(["hosts[0].services[0].url: is odd", "raw_yaml: too large", "... and 3 more"]) == [
         "manifest.yaml:2: raw_yaml: too large",
@@ -157,7 +157,7 @@ def test_a_gateways_problems_are_told_with_lines_too() -> None:
 
 
 @pytest.mark.parametrize("text", ["no", "on", "2024-01-01", "1:30", "1_000", "010", "=", "0o7"])
-def test_what_yaml_1_2_reads_as_text_is_text(text: str) -> None:
+def test_text_in_yaml_1_2_is_text(text: str) -> None:
     assert read(service_with(f"command: {text}")).parsed["hosts"][0]["services"][0]["command"] == text
 
 
@@ -165,7 +165,7 @@ def test_what_yaml_1_2_reads_as_text_is_text(text: str) -> None:
     ("text", "value"),
     [("8192", 8192), ("0x10", 16), ("-5", -5), ("1e3", 1000.0), ("2.5", 2.5), ("true", True)],
 )
-def test_numbers_and_booleans_are_what_json_has(text: str, value: object) -> None:
+def test_numbers_and_booleans_are_those_of_json(text: str, value: object) -> None:
     read_value = read(service_with(f"x: {text}")).parsed["hosts"][0]["services"][0]["x"]
     assert read_value == value
     assert type(read_value) is type(value)
@@ -176,12 +176,12 @@ def test_null_is_null(text: str) -> None:
     assert read(service_with(f"command: {text}")).parsed["hosts"][0]["services"][0]["command"] is None
 
 
-def test_keys_are_text_whatever_they_look_like() -> None:
+def test_keys_are_always_text() -> None:
     service = read(service_with("extra: {1: a, true: b, 2024-01-01: c}")).parsed["hosts"][0]["services"][0]
     assert service["extra"] == {"1": "a", "true": "b", "2024-01-01": "c"}
 
 
-def test_anchors_and_merges_mean_what_they_say() -> None:
+def test_anchors_and_merges_work() -> None:
     text = header(
         "defaults: &d {engine: vllm, type: stt, url: 'http://h'}\n"
         "more: &m {engine: other, features: [vad]}\n"
@@ -235,7 +235,7 @@ HOSTILE: dict[str, tuple[str | bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_file_is_refused_in_words_and_in_time(name: str) -> None:
+def test_a_hostile_file_is_refused_quickly_with_a_message(name: str) -> None:
     text, problem = HOSTILE[name]
     started = time.monotonic()
     lines = problems_of(text)
@@ -246,7 +246,7 @@ def test_a_hostile_file_is_refused_in_words_and_in_time(name: str) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.text() | st.text("{}[]&*!|>'\"%@`#,:?-<~ \n0a\\", max_size=60))
-def test_no_text_does_anything_but_be_read_or_be_refused(text: str) -> None:
+def test_any_text_is_either_read_or_refused(text: str) -> None:
     try:
         document = read_yaml(text)
     except NotYaml as error:
@@ -265,7 +265,7 @@ def test_no_text_does_anything_but_be_read_or_be_refused(text: str) -> None:
         max_leaves=10,
     )
 )
-def test_what_another_library_writes_is_read_back(value: object) -> None:
+def test_yaml_written_by_another_library_is_read_back(value: object) -> None:
     document = read_yaml(yaml.safe_dump(value, allow_unicode=True))
     assert document.value == value
     assert document.problems == {}

@@ -31,7 +31,7 @@ def test_adts_is_measured_as_it_decodes(rate: int, channels: int) -> None:
     assert probe(data) == Audio("aac", "aac", decoded_seconds(data), True)
 
 
-def test_silence_is_heard_too() -> None:
+def test_silence_counts_too() -> None:
     data = record("adts", "aac", rate=8000, silence=True)
     assert probe(data).seconds == decoded_seconds(data)
 
@@ -53,19 +53,19 @@ def test_tags_and_junk_around_the_frames_do_not_count(before: bytes, after: byte
     assert probe(before + data + after) == probe(data)
 
 
-def test_junk_between_all_frames_hides_none() -> None:
+def test_junk_between_frames_hides_none() -> None:
     data = record("adts", "aac")
     frames = frames_of(data)
     torn = b"".join(frames[:8]) + b"junk".join(frames[8:])
     assert probe(torn).seconds == pytest.approx(probe(data).seconds)
 
 
-def test_a_last_frame_that_is_cut_short_does_not_count() -> None:
+def test_a_truncated_last_frame_does_not_count() -> None:
     data = record("adts", "aac")
     assert probe(data[:-5]).seconds == pytest.approx(measured(data) - BLOCK / 16000)
 
 
-def test_frames_of_different_rates_each_count_by_their_own() -> None:
+def test_frames_with_different_rates_each_count_at_their_own_rate() -> None:
     first, second = record("adts", "aac", rate=16000), record("adts", "aac", rate=44100)
     assert probe(first + second).seconds == pytest.approx(measured(first) + measured(second))
 
@@ -75,12 +75,12 @@ def test_a_frame_may_hold_four_blocks_and_a_checksum() -> None:
     assert probe(frame(bytes(100), checksum=True) * 10).seconds == pytest.approx(10 * BLOCK / 16000)
 
 
-def test_blocks_glued_into_one_frame_count_as_the_least_number_they_can_be() -> None:
+def test_blocks_joined_into_one_frame_count_as_the_fewest_possible() -> None:
     assert probe(frame(bytes(8000)) * 10).seconds == pytest.approx(60 * BLOCK / 16000)
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xe0", b"\xe0\0\0"])
-def test_frames_without_room_for_a_sample_are_no_audio(payload: bytes) -> None:
+def test_frames_too_small_for_a_sample_are_not_audio(payload: bytes) -> None:
     data = frame(payload, blocks=4) * 100_000
     assert decoded_seconds(data[:5000], "aac") is None
     assert probe(data) == Audio("aac", "aac", None, True)
@@ -93,16 +93,16 @@ def test_a_header_cannot_claim_more_blocks_than_there_are_bytes_for() -> None:
 
 
 @pytest.mark.parametrize("index", [13, 14, 15])
-def test_a_sample_rate_that_is_none_is_no_header(index: int) -> None:
+def test_an_invalid_sample_rate_is_not_a_header(index: int) -> None:
     assert probe(frame(bytes(100), rate_index=index) * 100).format is None
 
 
-def test_a_recording_longer_than_allowed_is_said_to_be_longer() -> None:
+def test_a_recording_over_the_limit_is_reported_as_longer() -> None:
     data = frame(bytes(4), rate_index=12) * 700_000
     assert 14_400 < measured(data) < 15_000
 
 
-def test_two_frames_that_fill_the_file_are_enough_and_one_is_not() -> None:
+def test_two_frames_that_fill_the_file_are_enough_but_one_is_not() -> None:
     frames = frames_of(record("adts", "aac"))
     assert probe(b"".join(frames[:2])).seconds == pytest.approx(2 * BLOCK / 16000)
     assert probe(frames[0]).format is None

@@ -12,12 +12,12 @@ UNMEASURABLE = [entry for entry in ENTRIES if entry["seconds_truth"] is None]
 FORMATS = {"m4a": "mp4", "ogg-vorbis": "ogg", "ogg-opus": "ogg"}
 
 
-def test_the_samples_of_known_duration_are_there() -> None:
+def test_the_samples_of_known_duration_exist() -> None:
     corpus.read("manifest.json")
 
 
 @pytest.mark.parametrize("entry", MEASURABLE, ids=lambda entry: entry["file"])
-def test_a_sample_is_measured_as_a_full_decode_counts_it(entry: dict[str, Any]) -> None:
+def test_a_sample_is_measured_like_a_full_decode(entry: dict[str, Any]) -> None:
     audio = probe(corpus.read(entry["file"]))
     assert audio.format == FORMATS.get(entry["format"], entry["format"])
     assert audio.has_audio is True
@@ -26,7 +26,7 @@ def test_a_sample_is_measured_as_a_full_decode_counts_it(entry: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("entry", UNMEASURABLE, ids=lambda entry: entry["file"])
-def test_what_no_decoder_reads_has_no_duration(entry: dict[str, Any]) -> None:
+def test_a_file_that_no_decoder_reads_has_no_duration(entry: dict[str, Any]) -> None:
     audio = probe(corpus.read(entry["file"]))
     assert audio.seconds is None
     assert audio.has_audio is None

@@ -26,7 +26,7 @@ def test_a_hostile_file_of_25_mb_takes_less_than_a_second(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*ORDINARY, "WebM, sixteen tracks", "Ogg, a stream a page"])
-def test_no_file_needs_memory_of_its_size(name: str) -> None:
+def test_no_file_needs_memory_for_its_whole_size(name: str) -> None:
     data = (HOSTILE | ORDINARY)[name](5 * 1024 * 1024)
     tracemalloc.start()
     try:

@@ -69,7 +69,7 @@ def test_a_tag_between_two_joined_files_does_not_count() -> None:
     assert probe(data + id3(bytes(999)) + data).seconds == pytest.approx(2 * measured(data))
 
 
-def test_junk_between_all_frames_hides_none() -> None:
+def test_junk_between_frames_hides_none() -> None:
     data = mp3(rate=24000, bit_rate=64000)
     size = 144 * 64000 // 24000 // 2
     frames = [data[at : at + size] for at in range(0, len(data), size)]
@@ -77,30 +77,30 @@ def test_junk_between_all_frames_hides_none() -> None:
     assert probe(b"".join(frames[:8]) + b"x".join(frames[8:])).seconds == pytest.approx(probe(data).seconds)
 
 
-def test_frames_of_different_rates_each_count_by_their_own() -> None:
+def test_frames_with_different_rates_each_count_at_their_own_rate() -> None:
     first, second = mp3(rate=44100), mp3(rate=24000)
     assert probe(first + second).seconds == pytest.approx(measured(first) + measured(second))
 
 
 @pytest.mark.parametrize("frames", [0, 1, 40_000_000])
-def test_the_number_of_frames_in_a_xing_header_is_not_believed(frames: int) -> None:
+def test_the_number_of_frames_in_a_xing_header_is_ignored(frames: int) -> None:
     data = bytearray(record("mp3", "libmp3lame", rate=44100))
     at = max(data.find(b"Xing"), data.find(b"Info"))
     struct.pack_into(">I", data, at + 8, frames)
     assert probe(data).seconds == pytest.approx(3.2, abs=0.05)
 
 
-def test_a_free_format_stream_is_walked_by_its_own_frame_length() -> None:
+def test_a_free_format_stream_is_read_by_its_own_frame_length() -> None:
     frame = b"\xff\xfb\x00\xc4" + bytes(496)  # bitrate index 0: the length stands nowhere
     assert probe(frame * 100).seconds == pytest.approx(99 * 1152 / 44100, abs=1152 / 44100)
 
 
-def test_a_last_frame_that_is_cut_short_does_not_count() -> None:
+def test_a_truncated_last_frame_does_not_count() -> None:
     data = mp3()
     assert probe(data[:-10]).seconds == pytest.approx(measured(data) - 1152 / 44100)
 
 
-def test_an_id3_tag_without_frames_is_nothing_we_know() -> None:
+def test_an_id3_tag_without_frames_is_an_unknown_format() -> None:
     assert probe(id3(bytes(1000))).format is None
 
 

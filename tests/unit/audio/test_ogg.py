@@ -63,7 +63,7 @@ def test_opus_frames_of_every_length_are_measured_as_they_decode(container: str,
     assert probe(data).seconds == pytest.approx(decoded_seconds(data), abs=0.0005)
 
 
-def test_packets_of_discontinuous_transmission_count_as_the_silence_they_are() -> None:
+def test_discontinuous_transmission_packets_count_as_silence() -> None:
     options = {"application": "voip", "dtx": "1"}
     data = record("ogg", "libopus", rate=16000, silence=True, seconds=6, options=options)
     assert len(data) < 3000
@@ -80,7 +80,7 @@ def test_packets_of_discontinuous_transmission_count_as_the_silence_they_are() -
         (b"\x83", 0),
     ],
 )  # fmt: skip
-def test_the_first_byte_of_an_opus_packet_says_how_long_it_is(packet: bytes, milliseconds: float) -> None:
+def test_the_first_byte_of_an_opus_packet_gives_its_duration(packet: bytes, milliseconds: float) -> None:
     assert (probe(opus(packet)).seconds or 0) * 1000 == pytest.approx(milliseconds)
 
 
@@ -90,12 +90,12 @@ def test_pre_skip_and_the_end_of_the_last_packet_are_not_played() -> None:
 
 
 @pytest.mark.parametrize("granule", [48000 * 10**9, 2**62])
-def test_a_granule_position_that_promises_more_is_not_believed(granule: int) -> None:
+def test_a_granule_position_that_claims_more_is_ignored(granule: int) -> None:
     data = record("ogg", "libopus", rate=48000)
     assert probe(with_granule(data, granule)).seconds == pytest.approx(3.2, abs=0.05)
 
 
-def test_a_granule_position_that_hides_audio_takes_its_own_page_at_most() -> None:
+def test_a_granule_position_that_hides_audio_trims_at_most_its_own_page() -> None:
     data = record("ogg", "libopus", rate=48000)
     lie = with_granule(data, 1)
     assert probe(lie).seconds == pytest.approx(decoded_seconds(lie), abs=0.05)
@@ -122,7 +122,7 @@ def test_vorbis_is_measured_by_its_block_sizes() -> None:
     assert probe(data).seconds == pytest.approx(decoded_seconds(data), abs=0.0005)
 
 
-def test_a_stream_beside_another_does_not_add_up() -> None:
+def test_multiplexed_streams_do_not_add_up() -> None:
     packets = [b"\x98abc"] * 50
     streams = [
         page([HEAD], serial=serial, flags=2) for serial in (1, 2)
@@ -138,7 +138,7 @@ def test_a_damaged_page_is_dropped_as_decoders_do() -> None:
     assert probe(data).seconds == pytest.approx(decoded_seconds(bytes(data)), abs=0.05)
 
 
-def test_a_packet_whose_start_is_lost_does_not_count() -> None:
+def test_a_packet_without_its_start_does_not_count() -> None:
     whole = opus(b"\x98a")
     lost = seal(struct.pack("<4sBBqIIIB", b"OggS", 0, 1, 10**6, 1, 9, 0, 2) + b"\2\2" + b"\x98a\x98b")
     assert probe(whole + lost).seconds == pytest.approx(0.04)

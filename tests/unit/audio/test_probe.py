@@ -19,7 +19,7 @@ MAGICS = [
 @given(st.sampled_from(MAGICS), st.binary(max_size=2000))
 @example(b"", b"")
 @settings(deadline=None, max_examples=500)
-def test_any_bytes_give_an_answer_that_makes_sense(magic: bytes, rest: bytes) -> None:
+def test_any_bytes_give_a_sensible_answer(magic: bytes, rest: bytes) -> None:
     audio = probe(magic + rest)
     assert audio.format in (None, "wav", "mp3", "mp4", "flac", "ogg", "webm", "aac")
     assert audio.has_audio in (None, True, False)
@@ -45,7 +45,7 @@ def test_a_buffer_with_gaps_is_read() -> None:
     16000),
      ("ogg", "libopus", 48000), ("webm", "libopus", 48000), ("mp4", "alac", 44100), ("ogg", "flac", 16000)],
 )  # fmt: skip
-def test_a_recording_longer_than_allowed_is_said_to_be_longer(container: str, codec: str, rate: int) -> None:
+def test_a_recording_over_the_limit_is_reported_as_longer(container: str, codec: str, rate: int) -> None:
     data = record(container, codec, rate=rate)
     assert measured(data, max_seconds=0.5) > 0.5
     assert probe(data, max_seconds=3.3).seconds == pytest.approx(3.2, abs=0.07)

@@ -69,7 +69,7 @@ def test_more_than_64_kib_of_junk_is_not_searched(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["mp3", "aac", "flac", "wav"])
-def test_tags_are_no_junk_wherever_they_stand(kind: str) -> None:
+def test_tags_are_never_junk(kind: str) -> None:
     data = recording(kind)
     for before in (id3(300_000), id3(300_000) + b"\0", b"\0" + id3(300_000), id3(5) + b"\0" + id3(300_000)):
         assert probe(before + data) == probe(data)
@@ -77,7 +77,7 @@ def test_tags_are_no_junk_wherever_they_stand(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("hidden", ["ogg", "flac", "wav", "webm", "mp4", "mp3", "aac"])
-def test_what_stands_at_the_first_byte_wins_over_what_its_bytes_contain(kind: str, hidden: str) -> None:
+def test_a_container_at_the_first_byte_wins_over_one_inside_it(kind: str, hidden: str) -> None:
     data = recording(kind)
     audio = probe(data + recording(hidden, 9.6))
     assert audio.format == kind
@@ -97,7 +97,7 @@ def test_what_stands_at_the_first_byte_wins_over_what_its_bytes_contain(kind: st
     ],
 )
 @pytest.mark.parametrize("kind", ["mp3", "aac"])
-def test_a_magic_in_the_junk_or_in_a_payload_is_no_container(magic: bytes, kind: str) -> None:
+def test_a_magic_in_junk_or_in_a_payload_is_not_a_container(magic: bytes, kind: str) -> None:
     data = recording(kind)
     assert probe(b"\0" + magic * 20 + data) == probe(data)
     middle = len(data) // 2
@@ -105,12 +105,12 @@ def test_a_magic_in_the_junk_or_in_a_payload_is_no_container(magic: bytes, kind:
 
 
 @pytest.mark.parametrize("decoy", ["wav", "flac", "ogg"])
-def test_a_short_decoy_hides_no_long_recording(decoy: str) -> None:
+def test_a_short_decoy_does_not_hide_a_long_recording(decoy: str) -> None:
     data = recording("mp3", 9.6)
     assert probe(b"\0" + recording(decoy, 0.1) + data).seconds == pytest.approx(probe(data).seconds, abs=0.1)
 
 
-def test_a_short_decoy_makes_no_unknown_length_a_short_one() -> None:
+def test_a_short_decoy_does_not_make_an_unknown_length_short() -> None:
     speex = struct.pack("<4sBBqIIIB", b"OggS", 0, 2, 0, 1, 0, 0, 1) + b"\x50" + b"Speex   ".ljust(80, b"\0")
     speex = speex[:22] + struct.pack("<I", _checksum(memoryview(speex))) + speex[26:]
     data = recording("mp3", 1)
@@ -122,11 +122,11 @@ def test_a_short_decoy_makes_no_unknown_length_a_short_one() -> None:
     "start", [b"\xff\xf1\x60\x40\x00\xff\xfc" * 9, b"fLaC", b"OggS", b"OggS" + bytes(99)]
 )
 @pytest.mark.parametrize("before", [b"", b"\0"])
-def test_what_only_looks_like_a_beginning_hides_no_recording(before: bytes, start: bytes) -> None:
+def test_a_false_start_does_not_hide_a_recording(before: bytes, start: bytes) -> None:
     data = recording("mp3")
     assert probe(before + start + data) == probe(data)
 
 
-def test_a_film_behind_junk_is_nothing_we_know() -> None:
+def test_a_film_after_junk_is_an_unknown_format() -> None:
     assert probe(film("mp4")).has_audio is False
     assert probe(b"\0" + film("mp4")) == Audio()

@@ -54,23 +54,23 @@ def test_rf64_is_measured_by_its_data() -> None:
     assert probe(data).seconds == pytest.approx(3.2)
 
 
-def test_rf64_with_a_lying_ds64_ends_with_the_file() -> None:
+def test_rf64_with_a_false_ds64_ends_with_the_file() -> None:
     ds64 = chunk(b"ds64", struct.pack("<QQQI", 2**40, 2**40, 2**39, 0))
     data = wav(ds64, format_chunk(), chunk(b"data", PCM, 0xFFFFFFFF), magic=b"RF64")
     assert probe(data).seconds == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 2_000_000_000, 32001])
-def test_a_data_size_that_is_unset_or_too_long_ends_with_the_file(size: int) -> None:
+def test_an_unset_or_too_large_data_size_ends_with_the_file(size: int) -> None:
     assert probe(wav(format_chunk(), chunk(b"data", PCM, size))).seconds == pytest.approx(1.0)
 
 
-def test_a_lying_byte_rate_changes_nothing() -> None:
+def test_a_false_byte_rate_changes_nothing() -> None:
     assert probe(wav(format_chunk(byte_rate=1), chunk(b"data", PCM))).seconds == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("block", [0, 1, 65535])
-def test_a_lying_block_align_changes_nothing(block: int) -> None:
+def test_a_false_block_align_changes_nothing(block: int) -> None:
     data = wav(format_chunk(block=block), chunk(b"data", PCM))
     assert probe(data).seconds == pytest.approx(1.0)
 
@@ -85,7 +85,7 @@ def test_chunks_of_odd_size_are_padded() -> None:
     assert probe(data).seconds == pytest.approx(1.0)
 
 
-def test_of_two_data_chunks_the_longer_counts_because_decoders_differ_in_which_they_play() -> None:
+def test_the_longer_of_two_data_chunks_counts_because_decoders_play_different_ones() -> None:
     short, long = chunk(b"data", PCM[:100]), chunk(b"data", PCM)
     assert probe(wav(format_chunk(), short, long)).seconds == pytest.approx(1.0)
     assert probe(wav(format_chunk(), long, chunk(b"LIST", b"abcd"), short)).seconds == pytest.approx(1.0)
@@ -102,7 +102,7 @@ def test_gsm_is_counted_in_blocks_of_65_bytes() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"channels": 0}, {"rate": 0}, {"bits": 0}, {"tag": 0x9999}])
-def test_a_format_that_cannot_be_counted_has_no_duration(fields: dict[str, Any]) -> None:
+def test_an_uncountable_format_has_no_duration(fields: dict[str, Any]) -> None:
     audio = probe(wav(format_chunk(**fields), chunk(b"data", PCM)))
     assert (audio.format, audio.seconds, audio.has_audio) == ("wav", None, True)
 
@@ -112,5 +112,5 @@ def test_an_id3_tag_before_the_header_is_skipped() -> None:
     assert probe(data).seconds == pytest.approx(1.0)
 
 
-def test_another_riff_form_is_no_wav() -> None:
+def test_another_riff_form_is_not_a_wav() -> None:
     assert probe(b"RIFF\0\0\0\0AVI " + bytes(100)).format is None

@@ -56,12 +56,12 @@ def test_vorbis_in_webm_is_measured_as_it_decodes() -> None:
 @pytest.mark.parametrize(
     "options", [{"live": "1"}, {"cluster_time_limit": "100"}, {"reserve_index_space": "5000"}]
 )
-def test_however_it_is_laid_out_a_file_is_measured_as_it_decodes(options: dict[str, str]) -> None:
+def test_a_file_of_any_layout_is_measured_as_it_decodes(options: dict[str, str]) -> None:
     data = record("webm", "libopus", rate=48000, container_options=options)
     assert probe(data).seconds == pytest.approx(decoded_seconds(data), abs=0.0005)
 
 
-def test_a_picture_beside_the_sound_changes_nothing() -> None:
+def test_a_video_track_does_not_change_the_duration() -> None:
     data = record("webm", "libopus", rate=48000, video=True)
     assert probe(data).seconds == pytest.approx(3.2, abs=0.0005)
 
@@ -71,7 +71,7 @@ def test_a_film_without_sound_provably_has_no_audio() -> None:
     assert probe(film("matroska")).has_audio is False
 
 
-def test_a_film_whose_tracks_are_cut_off_proves_nothing() -> None:
+def test_a_film_with_truncated_tracks_proves_nothing() -> None:
     data = webm(track(kind=1, codec=b"V_VP8"))
     assert probe(data).has_audio is False
     assert probe(data[: data.index(b"V_VP8") + 3]).has_audio is None
@@ -89,7 +89,7 @@ def test_a_film_whose_tracks_are_cut_off_proves_nothing() -> None:
         pytest.param(0x02, b"\2\xff\xff", 0, id="Xiph, beyond the block"),
     ],
 )
-def test_laced_frames_are_told_apart(flags: int, body: bytes, frames: int) -> None:
+def test_laced_frames_are_split(flags: int, body: bytes, frames: int) -> None:
     assert (probe(webm(track(), block(body, flags=flags))).seconds or 0) == pytest.approx(0.02 * frames)
 
 
@@ -114,21 +114,21 @@ def test_padding_is_discarded_from_the_last_block_only() -> None:
 
 
 @pytest.mark.parametrize("delay", [10**9, 2**63])
-def test_a_codec_delay_that_is_no_delay_is_not_believed(delay: int) -> None:
+def test_an_implausible_codec_delay_is_ignored(delay: int) -> None:
     entry = track(more=element(b"\x56\xaa", delay.to_bytes(8, "big")))
     assert probe(webm(entry, block(PACKET) * 100)).seconds == pytest.approx(2.0)
 
 
-def test_of_several_audio_tracks_the_longest_counts() -> None:
+def test_the_longest_of_several_audio_tracks_counts() -> None:
     data = webm(track(1) + track(2), block(PACKET), block(PACKET, number=2) * 5)
     assert probe(data).seconds == pytest.approx(0.1)
 
 
-def test_a_block_that_is_cut_short_does_not_count() -> None:
+def test_a_truncated_block_does_not_count() -> None:
     assert probe(webm(track(), block(PACKET), block(PACKET))[:-2]).seconds == pytest.approx(0.02)
 
 
-def test_after_damage_the_walk_goes_on_with_the_next_cluster() -> None:
+def test_reading_continues_with_the_next_cluster_after_damage() -> None:
     more = CLUSTER + UNKNOWN + block(PACKET)
     assert probe(webm(track(), block(PACKET), b"\0\0\0") + more).seconds == pytest.approx(0.04)
 

@@ -34,7 +34,7 @@ def test_a_model_without_a_hugging_face_id_has_its_served_id_as_slug() -> None:
     assert (model.slug, model.served_id) == ("whisper:large", "Whisper:Large")
 
 
-def test_everything_that_an_operator_can_say_is_read() -> None:
+def test_every_field_that_an_operator_can_set_is_read() -> None:
     said = service(
         features=["Timestamps", " timestamps ", "vad"],
         access="restricted",
@@ -74,7 +74,7 @@ def test_everything_that_an_operator_can_say_is_read() -> None:
     )
 
 
-def test_what_an_operator_leaves_out_has_the_contracts_defaults() -> None:
+def test_fields_that_are_left_out_have_the_contracts_defaults() -> None:
     (read,) = manifest.validate(manifest_of({"name": "a", "engine": "other", "url": "http://h"})).services
     assert (read.type, read.access, read.features, read.allowed_users, read.api_key, read.models) == (
         "llm",
@@ -96,7 +96,7 @@ def test_null_is_the_same_as_absent_for_every_optional_field() -> None:
     assert manifest.validate(parsed).services == manifest.validate(without).services
 
 
-def test_a_model_may_have_null_in_every_field_but_one() -> None:
+def test_a_model_may_have_null_in_all_fields_but_one() -> None:
     fields = ("hf", "name", "input_modalities", "output_modalities", "features", "context_length")
     read = manifest.validate(manifest_of(service(models=[dict.fromkeys(fields) | {"id": "a"}])))
     assert read.services[0].models[0].slug == "a"
@@ -169,11 +169,11 @@ def test_service_names_and_host_ids_may_be_any_printable_name(name: str) -> None
 @pytest.mark.parametrize(
     "url", ["http://192.168.1.10:8000/v1", "https://[2001:db8::1]:8443", "ftp://host", "https://münchen.de"]
 )
-def test_a_url_that_cannot_be_dialled_is_accepted_all_the_same(url: str) -> None:
+def test_a_url_that_cannot_be_dialled_is_still_accepted(url: str) -> None:
     assert manifest.validate(manifest_of(service(url=url))).services[0].url == url
 
 
-def test_the_upper_limits_themselves_are_accepted() -> None:
+def test_values_at_the_upper_limits_are_accepted() -> None:
     parsed = manifest_of()
     parsed["hosts"] = [
         {"id": f"h{h}", "services": [service(name=f"s{h}-{s}") for s in range(2)]} for h in range(50)
@@ -185,7 +185,7 @@ def test_the_upper_limits_themselves_are_accepted() -> None:
 # --- what is stored
 
 
-def test_the_redacted_manifest_is_what_was_sent_without_the_credentials() -> None:
+def test_the_redacted_manifest_is_the_upload_without_its_credentials() -> None:
     parsed = manifest_of(service(api_key="sk-upstream-secret", **{"x-vendor": {"deep": [1, None]}}))
     before = copy.deepcopy(parsed)
     read = manifest.validate(parsed)
@@ -195,7 +195,7 @@ def test_the_redacted_manifest_is_what_was_sent_without_the_credentials() -> Non
 
 
 @pytest.mark.parametrize("spelling", ["api_key", "apiKey", "API-KEY"])
-def test_a_credential_in_the_wrong_place_is_not_stored_either(spelling: str) -> None:
+def test_a_credential_in_the_wrong_field_is_not_stored_either(spelling: str) -> None:
     parsed = manifest_of(service(extra={spelling: "sk-secret"}, models=[{"id": "a", spelling: "sk-secret"}]))
     parsed["hosts"][0][spelling] = "sk-secret"
     assert "sk-secret" not in json.dumps(manifest.validate(parsed).redacted)
@@ -223,7 +223,7 @@ def test_the_key_on_a_servers_command_line_is_not_stored(command: str, stored: s
     assert redacted["hosts"][0]["services"][0]["command"] == stored
 
 
-def test_what_routes_is_not_rewritten_where_it_happens_to_contain_the_credential() -> None:
+def test_routing_fields_are_not_rewritten_if_they_contain_the_credential() -> None:
     sent = service(
         name="whisper-box", url="https://whisper-box/v1", api_key="whisper-box", notes="whisper-box"
     )
@@ -264,7 +264,7 @@ def nested(levels: int) -> Any:
     return value
 
 
-def test_an_unknown_key_may_be_nested_but_not_without_end() -> None:
+def test_an_unknown_key_may_be_nested_up_to_a_limit() -> None:
     manifest.validate(manifest_of() | {"x": nested(31)})
     assert problems_of(manifest_of() | {"x": nested(32)}) == [
         "manifest: must be nested at most 32 levels deep"
@@ -304,7 +304,7 @@ def test_the_json_of_a_manifest_may_be_64_kib_and_not_a_byte_more() -> None:
 # --- the upload
 
 
-def test_an_upload_is_the_parsed_document_beside_its_yaml() -> None:
+def test_an_upload_is_the_parsed_document_and_its_yaml() -> None:
     read = manifest.read_upload({"raw_yaml": "api_key: sk-secret", "parsed": manifest_of(service())})
     assert read.agent_name == "home"
     assert "sk-secret" not in repr(read)
@@ -334,13 +334,13 @@ def test_the_yaml_may_be_left_out_and_may_be_64_kib(raw: dict[str, Any]) -> None
         ({"parsed": json_of(65_537)}, ["parsed: must be at most 65536 bytes (64 KiB) as JSON, but is 65537"]),
     ],
 )
-def test_an_upload_that_is_not_one_is_refused(body: object, problems: list[str]) -> None:
+def test_an_invalid_upload_is_refused(body: object, problems: list[str]) -> None:
     with pytest.raises(InvalidManifestError) as caught:
         manifest.read_upload(body)
     assert caught.value.problems == problems
 
 
-def test_half_a_surrogate_pair_in_the_yaml_is_measured_and_does_not_matter() -> None:
+def test_half_a_surrogate_pair_in_the_yaml_is_accepted_and_counted() -> None:
     assert manifest.read_upload({"raw_yaml": "\ud800", "parsed": manifest_of()}).services == ()
 
 
@@ -348,5 +348,5 @@ def test_half_a_surrogate_pair_in_the_yaml_is_measured_and_does_not_matter() -> 
     ("name", "safe"),
     [("home", True), ("A.b_c-9", True), ("", False), (None, False), ("..", False), ("a\n", False)],
 )
-def test_url_safe_names_are_told_from_others(name: object, safe: bool) -> None:
+def test_url_safe_names_are_recognised(name: object, safe: bool) -> None:
     assert manifest.is_url_safe(name) is safe

@@ -195,17 +195,17 @@ def test_a_bad_document_is_reported_at_its_path(fields: dict[str, Any], problem:
 
 
 @pytest.mark.parametrize("document", [None, [], "x", 1, True, 1.5])
-def test_a_document_that_is_no_object_is_refused(document: object) -> None:
+def test_a_document_that_is_not_an_object_is_refused(document: object) -> None:
     assert problems_of(document)[0].startswith("manifest: ")
 
 
-def test_hosts_that_are_not_mentioned_at_all_are_a_mistake() -> None:
+def test_leaving_out_hosts_is_a_mistake() -> None:
     parsed = manifest_of()
     parsed["host"] = parsed.pop("hosts")
     assert problems_of(parsed) == ["hosts: is required; write [] if there are none"]
 
 
-def test_the_name_of_a_service_is_unique_in_the_whole_manifest() -> None:
+def test_a_service_name_must_be_unique_in_the_whole_manifest() -> None:
     parsed = manifest_of(service())
     parsed["hosts"].append({"id": "rig-02", "services": [service()]})
     assert problems_of(parsed) == [
@@ -213,7 +213,7 @@ def test_the_name_of_a_service_is_unique_in_the_whole_manifest() -> None:
     ]
 
 
-def test_an_hundred_and_one_services_are_too_many() -> None:
+def test_a_hundred_and_one_services_are_too_many() -> None:
     parsed = manifest_of(*[service(name=f"s{n}") for n in range(101)])
     assert problems_of(parsed) == ["hosts[].services: must be at most 100 in all hosts together, but are 101"]
 
@@ -224,7 +224,7 @@ def test_a_model_listed_twice_is_a_mistake_only_where_it_routes() -> None:
     assert problems_of(manifest_of(service(models=twice)))[0].startswith("hosts[0].services[0].models[1]: ")
 
 
-def test_every_problem_is_told_at_once_in_the_order_of_the_document() -> None:
+def test_all_problems_are_reported_together_in_document_order() -> None:
     bad = service(engine="x", url="y", models=[{"id": "a"}, {}, {"context_length": "z", "id": "b"}])
     parsed = manifest_of(*[service(name=f"s{n}") for n in range(10)], bad, service(name="last", access="all"))
     parsed |= {"schema_version": 3, "agent": {"name": "no good"}}
@@ -239,7 +239,7 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_document() -> None:
     ]
 
 
-def test_no_more_than_a_hundred_problems_are_told_and_the_rest_is_counted() -> None:
+def test_at_most_a_hundred_problems_are_reported_and_the_rest_is_counted() -> None:
     parsed = manifest_of(service(features=[""] * 250))
     problems = problems_of(parsed)
     assert len(problems) == 101
@@ -284,7 +284,7 @@ def test_a_service_and_a_model_have_at_most_sixteen_features_of_sixty_four_bytes
         ]
 
 
-def test_a_manifest_takes_at_most_five_hundred_rows_and_is_told_how_many_it_takes() -> None:
+def test_a_manifest_takes_at_most_five_hundred_rows_and_the_message_gives_its_number() -> None:
     # 400 models, of which 98 are served under an id of their own, the owner, and everyone: 500.
     first = [{"id": f"s-{number}", "hf": f"m-{number}"} for number in range(98)] + models(102, "n")
     two = [
@@ -298,7 +298,7 @@ def test_a_manifest_takes_at_most_five_hundred_rows_and_is_told_how_many_it_take
     ]
 
 
-def test_too_many_rows_are_told_beside_what_else_is_wrong() -> None:
+def test_too_many_rows_are_reported_with_the_other_problems() -> None:
     wrong = service(name="d", engine="abacus", allowed_users=[1, "a b"], models=[{}, {"id": 1}, *models(200)])
     parsed = manifest_of(*(service(name=name, models=models(200)) for name in "ab"), wrong)
     rows, *others = problems_of(parsed)[::-1]
@@ -306,7 +306,7 @@ def test_too_many_rows_are_told_beside_what_else_is_wrong() -> None:
     assert len(others) == 6
 
 
-def test_users_count_once_and_only_where_they_may_see_something() -> None:
+def test_users_count_once_and_only_where_they_have_access() -> None:
     users = [f"user-{number}" for number in range(100)]
     same = [
         service(name=f"s{number}", access="restricted", allowed_users=users, models=models(9))
@@ -322,7 +322,7 @@ def test_users_count_once_and_only_where_they_may_see_something() -> None:
     assert manifest.validate(manifest_of(*private))
 
 
-def test_only_stt_services_take_rows() -> None:
+def test_only_stt_services_count_rows() -> None:
     chat = [service(name=f"s{number}", type="llm", models=models(200)) for number in range(10)]
     assert manifest.validate(manifest_of(*chat))
 

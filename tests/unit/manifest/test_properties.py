@@ -134,7 +134,7 @@ def test_no_upload_crashes_the_validator(body: object) -> None:
 
 @thorough
 @given(documents)
-def test_whatever_is_accepted_keeps_the_contract(document: dict[str, Any]) -> None:
+def test_an_accepted_document_keeps_the_contract(document: dict[str, Any]) -> None:
     accepted = read(document)
     if accepted is None:
         return

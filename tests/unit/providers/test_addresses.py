@@ -47,7 +47,7 @@ def test_an_address_of_any_other_kind_is_not_public(address: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "localhost", "8.8.8", "8.8.8.8 ", "2606:4700::1111%eth0", "[::1]", "0x8.8.8.8"]
 )
-def test_what_is_no_plain_address_is_not_public(text: str) -> None:
+def test_anything_but_a_plain_address_is_not_public(text: str) -> None:
     assert not is_public(text)
 
 
@@ -99,7 +99,7 @@ def test_a_public_https_url_can_be_dialled(url: str) -> None:
         ("https://whisper:8000", "the host name whisper exists on a local network only"),
     ],
 )
-def test_a_url_that_leads_inside_is_refused_unless_private_ones_are_allowed(url: str, reason: str) -> None:
+def test_a_private_url_is_refused_unless_private_urls_are_allowed(url: str, reason: str) -> None:
     assert reason in (refusal(url, allow_private=False) or "")
     assert refusal(url, allow_private=True) is None
 
@@ -172,7 +172,9 @@ def test_a_reason_never_repeats_a_password() -> None:
         ("https://[2606:4700::1111]:8443/v1", "2606:4700::1111", 8443, "/v1", "[2606:4700::1111]:8443"),
     ],
 )
-def test_a_base_url_is_taken_apart(url: str, host: str, port: int, path: str, authority: str) -> None:
+def test_a_base_url_is_split_into_its_parts(
+    url: str, host: str, port: int, path: str, authority: str
+) -> None:
     base = parse(url)
     assert (base.host, base.port, base.path, base.authority) == (host, port, path, authority)
 
@@ -211,7 +213,7 @@ def test_every_spelling_of_an_ipv4_address_is_read_as_the_resolver_reads_it(data
 
 @settings(deadline=None)
 @given(st.from_regex(r"[0-9xXa-f.]{1,20}", fullmatch=True))
-def test_what_the_resolver_would_read_as_an_address_is_never_taken_for_a_name(text: str) -> None:
+def test_text_that_the_resolver_reads_as_an_address_is_never_a_name(text: str) -> None:
     with contextlib.suppress(OSError):
         packed = socket.inet_aton(text)
         with contextlib.suppress(ValueError):
@@ -230,7 +232,7 @@ def test_no_ipv6_spelling_makes_a_refused_ipv4_address_public(
 
 @settings(deadline=None)
 @given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)))
-def test_nothing_is_public_that_the_standard_library_calls_otherwise(
+def test_an_address_that_the_standard_library_calls_private_is_not_public(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
 ) -> None:
     if is_public(str(address)) and address not in ipaddress.ip_network("64:ff9b::/96"):
@@ -277,7 +279,7 @@ OWN = own_hosts("https://stt.example.org", "gateway.example.org", "a1b2c3") | ow
         "http://localhost.localdomain:3000/v1",
     ],
 )
-def test_a_url_that_leads_to_the_gateway_itself_is_refused_even_on_a_closed_network(url: str) -> None:
+def test_a_url_of_the_gateway_itself_is_refused_even_on_a_closed_network(url: str) -> None:
     assert "this gateway itself" in (refusal(url, allow_private=True, own=OWN) or "")
 
 
@@ -290,10 +292,10 @@ def test_a_url_that_leads_to_the_gateway_itself_is_refused_even_on_a_closed_netw
         "http://127.0.0.1:8000/v1",
     ],
 )
-def test_another_port_or_name_beside_the_gateway_is_not_the_gateway(url: str) -> None:
+def test_another_port_or_name_on_the_same_host_is_not_the_gateway(url: str) -> None:
     assert refusal(url, allow_private=True, own=OWN) is None
 
 
-def test_a_public_url_that_is_none_fails_at_the_start_and_names_the_variable() -> None:
+def test_an_invalid_public_url_fails_at_the_start_and_names_the_variable() -> None:
     with pytest.raises(ValueError, match="PUBLIC_URL"):
         own_hosts("stt.example.com")

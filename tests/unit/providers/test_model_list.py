@@ -5,7 +5,7 @@ from gateway.providers.deployments import Deployment, provider_id
 from tests.fakes import deployment
 
 
-def test_the_same_slug_on_several_providers_is_one_model_with_what_any_of_them_can() -> None:
+def test_the_same_slug_on_several_providers_is_one_model_with_all_their_features() -> None:
     pool = [
         deployment("one", features=["timestamps"], published_at=20),
         deployment("two", owner="bob", features=["diarize"], published_at=10),
@@ -47,7 +47,7 @@ def named(slug: str, served_id: str, provider: str, owner: str = "alice") -> Dep
     return replace(made, model=replace(made.model, slug=slug, served_id=served_id))
 
 
-def test_publishing_a_name_as_a_slug_joins_those_who_serve_it_as_an_id() -> None:
+def test_publishing_a_name_as_a_slug_joins_deployments_that_serve_it_as_an_id() -> None:
     honest = [named("openai/whisper-large-v3", "whisper-1", f"p{n}", f"user{n}") for n in range(3)]
     late = named("whisper-1", "whisper-1", "late", "mallory")
     pool = model_list.pool_of("whisper-1", [*honest, late])

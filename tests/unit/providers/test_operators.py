@@ -78,7 +78,7 @@ def refused(call: Any, *args: Any) -> GatewayError:
     return error.value
 
 
-def test_registering_answers_what_the_agent_expects() -> None:
+def test_registering_returns_what_the_agent_expects() -> None:
     agent = Agent()
     body = {"name": "home", "tailnet_hostname": "box", "agent_port": 8080}
     first = agent.operator.register(body)
@@ -103,7 +103,7 @@ def test_a_provider_name_is_url_safe(name: Any) -> None:
 
 
 @pytest.mark.parametrize("body", [None, [], "x", 1])
-def test_a_body_that_is_no_object_is_refused(body: Any) -> None:
+def test_a_body_that_is_not_an_object_is_refused(body: Any) -> None:
     operator = Agent().operator
     for call in (operator.register, operator.heartbeat, operator.upload_manifest):
         assert isinstance(refused(call, body), InvalidRequest)
@@ -174,7 +174,7 @@ def test_a_heartbeat_keeps_a_known_provider_online_and_an_unknown_one_is_not_fou
     assert agent.view["online"] is True
 
 
-def test_a_provider_is_offline_two_minutes_after_its_last_sign_of_life() -> None:
+def test_a_provider_is_offline_two_minutes_after_its_last_heartbeat() -> None:
     agent = Agent()
     agent.operator.upload_manifest(upload(service()))
     agent.now = 1120.0
@@ -191,7 +191,7 @@ def test_a_url_that_cannot_be_dialled_is_accepted_and_explained() -> None:
     assert (asr["routed"], asr["reason"].startswith("the gateway cannot use the url")) == (False, True)
 
 
-def test_a_public_url_is_what_is_dialled_and_null_clears_it() -> None:
+def test_a_public_url_is_dialled_and_null_clears_it() -> None:
     agent = Agent()
     agent.operator.upload_manifest(upload(service(url="http://192.168.1.7:8000/v1")))
     view = agent.operator.change_provider("home", {"public_url": "https://box.example/v1/"})
@@ -200,7 +200,7 @@ def test_a_public_url_is_what_is_dialled_and_null_clears_it() -> None:
     assert not agent.operator.change_provider("home", {"public_url": None})["services"][0]["routed"]
 
 
-def test_several_stt_services_behind_one_public_url_are_warned_of() -> None:
+def test_several_stt_services_with_one_public_url_give_a_warning() -> None:
     agent = Agent()
     agent.operator.upload_manifest(upload(service(), service("asr2")))
     agent.operator.change_provider("home", {"public_url": "https://box.example/v1"})
@@ -226,7 +226,7 @@ def test_a_public_url_is_absolute(url: Any) -> None:
     assert error.param == "public_url"
 
 
-def test_a_patched_access_wins_survives_uploads_and_null_gives_the_manifest_its_word_back() -> None:
+def test_a_patched_access_policy_wins_survives_uploads_and_null_restores_the_manifests() -> None:
     agent = Agent()
     agent.operator.upload_manifest(upload(service()))
     view = agent.operator.change_service(
@@ -261,7 +261,7 @@ def test_a_bad_access_policy_is_refused(body: dict[str, Any], param: str | None)
     assert error.param == param
 
 
-def test_the_users_that_were_patched_in_are_bounded_over_all_services() -> None:
+def test_the_number_of_patched_users_is_limited_over_all_services() -> None:
     agent = Agent()
     agent.operator.upload_manifest(upload(*(service(f"s{n}") for n in range(21))))
     users = [f"user-{n}" for n in range(100)]
@@ -282,7 +282,7 @@ def test_an_unknown_provider_or_service_is_not_found() -> None:
         assert isinstance(error, NotFound)
 
 
-def test_a_credential_is_encrypted_for_its_service_and_shown_to_nobody() -> None:
+def test_a_credential_is_encrypted_for_its_service_and_never_shown() -> None:
     agent = Agent()
     answer = agent.operator.upload_manifest(upload(service(api_key="hunter2-hunter2")))
     assert agent.stored.credentials == {"asr": b"alice/home/asr:15"}
@@ -304,7 +304,7 @@ def test_a_manifest_that_drops_a_credential_removes_it() -> None:
     assert agent.stored.credentials == {}
 
 
-def test_two_changes_at_once_both_hold() -> None:
+def test_two_concurrent_changes_both_take_effect() -> None:
     agent = Agent()
     agent.operator.upload_manifest(upload(service()))
 
@@ -318,7 +318,7 @@ def test_two_changes_at_once_both_hold() -> None:
     assert agent.view["services"][0]["access"] == "authenticated"
 
 
-def test_a_provider_that_is_changed_without_end_is_a_conflict() -> None:
+def test_a_provider_that_never_stops_changing_is_a_conflict() -> None:
     agent = Agent()
     agent.operator.upload_manifest(upload(service()))
     agent.store.publish = lambda provider: False  # type: ignore[method-assign]
@@ -335,7 +335,7 @@ def test_a_deleted_provider_is_gone() -> None:
     assert agent.operator.list_providers() == {"object": "list", "data": []}
 
 
-def test_a_change_that_was_interrupted_before_it_routed_is_completed_by_the_next() -> None:
+def test_the_next_change_completes_one_interrupted_before_it_routed() -> None:
     agent = Agent()
     agent.operator.upload_manifest(upload(service()))
     publish = agent.store.publish
@@ -361,7 +361,7 @@ def agent_of_many(count: int) -> Agent:
     return agent
 
 
-def test_a_twenty_first_provider_is_refused_and_the_twenty_go_on() -> None:
+def test_a_twenty_first_provider_is_refused_and_the_twenty_continue() -> None:
     agent = agent_of_many(20)
     by_name = refused(agent.operator.register, {"name": "one-more"})
     assert (type(by_name).status, by_name.param) == (400, "name")
@@ -375,7 +375,7 @@ def test_a_twenty_first_provider_is_refused_and_the_twenty_go_on() -> None:
     agent.operator.register({"name": "one-more"})
 
 
-def test_an_invalid_manifest_makes_no_twenty_first_provider_known() -> None:
+def test_an_invalid_manifest_does_not_create_a_twenty_first_provider() -> None:
     agent = agent_of_many(20)
     error = refused(agent.operator.upload_manifest, upload(service(engine="x"), agent={"name": "one-more"}))
     assert isinstance(error, ManifestRefused)
@@ -406,9 +406,7 @@ def test_a_change_of_access_that_would_take_too_many_rows_is_refused() -> None:
     assert agent.view["services"][2]["allowed_users"] == USERS[:9]
 
 
-def test_a_manifest_that_takes_too_many_rows_with_what_was_patched_is_refused_and_the_last_one_routes() -> (
-    None
-):
+def test_a_manifest_with_too_many_rows_after_patches_is_refused_and_the_last_one_routes() -> None:
     agent = Agent()
     agent.operator.upload_manifest(upload(*(restricted(f"s{n}", []) for n in range(5))))
     for number in range(4):
@@ -423,7 +421,7 @@ def test_a_manifest_that_takes_too_many_rows_with_what_was_patched_is_refused_an
     assert len(agent.view["services"][0]["models"]) == 1
 
 
-def test_a_manifest_of_before_the_limits_is_shown_and_may_be_changed_to_take_fewer_rows() -> None:
+def test_a_manifest_older_than_the_limits_is_shown_and_may_be_reduced() -> None:
     agent = Agent()
     agent.operator.upload_manifest(upload(service()))
     models = [{"id": f"m-{number}", "features": ["f" * 100] * 20} for number in range(700)]
@@ -441,7 +439,7 @@ def test_a_manifest_of_before_the_limits_is_shown_and_may_be_changed_to_take_few
     assert agent.operator.delete("home")["deleted"]
 
 
-def test_what_is_patched_of_services_that_come_and_go_is_bounded() -> None:
+def test_patches_to_services_that_come_and_go_are_limited() -> None:
     agent = Agent()
     for generation in range(2):
         agent.operator.upload_manifest(upload(*(service(f"s{generation}-{n}") for n in range(100))))
@@ -455,7 +453,7 @@ def test_what_is_patched_of_services_that_come_and_go_is_bounded() -> None:
     agent.operator.change_service("home", "last", {"access": "private"})
 
 
-def test_twenty_providers_at_their_bounds_fit_one_answer_and_it_says_what_it_leaves_out() -> None:
+def test_twenty_providers_at_their_limits_fit_one_answer_which_says_what_it_leaves_out() -> None:
     agent = Agent()
     names = [f"{number:03d}-{chr(0x1F984) * 31}" for number in range(20)]
     # Sixty characters of each user id, a hundred users a service, twenty services changed: 2,000 users a provider.
@@ -480,7 +478,7 @@ def test_twenty_providers_at_their_bounds_fit_one_answer_and_it_says_what_it_lea
 # --- loops
 
 
-def test_a_service_whose_key_is_one_of_ours_is_not_routed_and_its_key_is_not_stored() -> None:
+def test_a_service_with_one_of_our_keys_is_not_routed_and_its_key_is_not_stored() -> None:
     agent = Agent()
     agent.own_keys = {"sk-one-of-ours-0000"}
     agent.operator.upload_manifest(
@@ -508,7 +506,7 @@ def test_a_looping_service_stays_unrouted_when_something_else_is_changed() -> No
     assert deployments_of(agent.stored, "v") == []
 
 
-def test_a_looping_service_routes_once_it_has_a_key_of_its_own() -> None:
+def test_a_looping_service_routes_once_it_has_its_own_key() -> None:
     agent = Agent()
     agent.own_keys = {"sk-one-of-ours-0000"}
     agent.operator.upload_manifest(upload(service(api_key="sk-one-of-ours-0000")))
@@ -518,7 +516,7 @@ def test_a_looping_service_routes_once_it_has_a_key_of_its_own() -> None:
     assert not agent.view["services"][0]["routed"]
 
 
-def test_a_key_is_looked_up_once_however_many_services_share_it() -> None:
+def test_a_key_shared_by_many_services_is_looked_up_once() -> None:
     agent = Agent()
     asked: list[str] = []
 

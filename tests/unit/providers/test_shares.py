@@ -13,12 +13,12 @@ def test_everything_is_taken_when_it_fits() -> None:
     assert sorted(share_out(queues(a=[1, 2], b=[3]), weigh, 6)) == [("a", 1), ("a", 2), ("b", 3)]
 
 
-def test_an_owner_of_few_small_things_gets_them_all_beside_one_of_many() -> None:
+def test_an_owner_of_few_small_items_gets_them_all_next_to_an_owner_of_many() -> None:
     taken = share_out(queues(aaa=[10] * 1000, zed=[10] * 3), weigh, 100)
     assert (taken.count(("aaa", 10)), taken.count(("zed", 10))) == (7, 3)
 
 
-def test_large_things_do_not_fill_the_budget_before_small_ones() -> None:
+def test_large_items_do_not_fill_the_budget_before_small_ones() -> None:
     crowd = {f"a{number}": [60] for number in range(50)}
     taken = share_out(queues(**crowd, zed=[1, 1, 1]), weigh, 100)
     assert taken.count(("zed", 1)) == 3

@@ -36,7 +36,7 @@ def test_a_body_arrives_in_pieces_and_is_whole() -> None:
     assert read(request([b"ab", b"cd"]), 4) == b"abcd"
 
 
-def test_no_body_is_an_empty_one() -> None:
+def test_a_missing_body_is_empty() -> None:
     assert read(request([]), 4) == b""
 
 
@@ -50,12 +50,12 @@ def test_a_body_without_a_length_is_refused_when_its_count_passes_the_limit() ->
         read(request([b"abc", b"de", None]), 4)
 
 
-def test_a_client_that_goes_silent_is_given_up() -> None:
+def test_a_client_that_stops_sending_is_dropped() -> None:
     with pytest.raises(BodyStalled):
         read(request([b"ab", None]), 4, idle_seconds=0.01)
 
 
-def test_a_client_that_sends_a_byte_now_and_then_is_given_up() -> None:
+def test_a_client_that_sends_a_byte_now_and_then_is_dropped() -> None:
     arrived: list[bytes] = []
 
     def drip() -> Iterator[bytes]:
@@ -68,16 +68,16 @@ def test_a_client_that_sends_a_byte_now_and_then_is_given_up() -> None:
     assert len(arrived) < 100
 
 
-def test_a_body_that_comes_fast_enough_may_take_longer_than_a_silence() -> None:
+def test_a_fast_enough_body_may_take_longer_than_the_idle_limit() -> None:
     pieces = [bytes(32 * 1024)] * 12
     assert len(read(request(pieces, pause=0.05), 1_000_000, idle_seconds=0.3)) == 12 * 32 * 1024
 
 
-def test_a_client_that_leaves_is_noticed() -> None:
+def test_a_client_that_disconnects_is_noticed() -> None:
     with pytest.raises(ClientGone):
         read(request([b"ab", ClientGone]), 4)
 
 
 @pytest.mark.parametrize("declared", ["-1", "five", "0x10", ""])
-def test_a_length_that_is_no_number_is_not_trusted(declared: str) -> None:
+def test_a_length_that_is_not_a_number_is_not_trusted(declared: str) -> None:
     assert read(request([b"abcd"], content_length=declared), 4) == b"abcd"

@@ -33,7 +33,7 @@ def test_a_type_that_is_not_declared_falls_back_to_its_default() -> None:
     assert json.loads(bytes(response.body)) == {"type": "ACCESS_DENIED."}
 
 
-def test_without_any_declaration_the_answer_is_the_one_of_aws() -> None:
+def test_an_undeclared_answer_is_that_of_aws() -> None:
     response = GatewayResponses({}).render("THROTTLED", "Too Many Requests", "id-1")
     assert (response.status_code, json.loads(bytes(response.body))) == (429, {"message": "Too Many Requests"})
 

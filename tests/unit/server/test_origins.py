@@ -27,7 +27,7 @@ def test_pages_of_this_machine_may_call(origin: str) -> None:
 
 
 @pytest.mark.parametrize("origin", ["https://app.example", "http://lan.example:8080", "https://stt.example"])
-def test_pages_that_are_named_may_call(origin: str) -> None:
+def test_pages_named_in_the_settings_may_call(origin: str) -> None:
     assert LISTED.problem([origin], ["127.0.0.1:3000"]) is None
     assert Origins().problem([origin], ["127.0.0.1:3000"]) == FOREIGN_ORIGIN
 
@@ -68,12 +68,12 @@ def test_one_foreign_origin_among_several_is_enough() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:3000", "localhost", "LOCALHOST:3000", "[::1]:3000"])
-def test_this_machine_is_known_by_its_own_names(host: str) -> None:
+def test_this_machines_own_names_are_accepted(host: str) -> None:
     assert Origins().problem([], [host]) is None
 
 
 @pytest.mark.parametrize("host", ["stt.example", "stt.example:8443", "app.example", "lan.example:3000"])
-def test_a_host_is_known_that_a_setting_names(host: str) -> None:
+def test_a_host_named_in_a_setting_is_accepted(host: str) -> None:
     assert LISTED.problem([], [host]) is None
     assert Origins().problem([], [host]) == FOREIGN_HOST
 
@@ -97,7 +97,7 @@ def test_any_other_host_is_foreign(host: str) -> None:
     assert LISTED.problem([], [host]) == FOREIGN_HOST
 
 
-def test_a_caller_that_is_no_page_is_served() -> None:
+def test_a_caller_that_is_not_a_page_is_served() -> None:
     assert Origins().problem([], ["127.0.0.1:3000"]) is None
 
 
@@ -105,11 +105,11 @@ def test_a_caller_that_is_no_page_is_served() -> None:
     "entry",
     ["*", "null", "app.example", "https://app.example/page", "https://*.example", "https://a b", "ftp://a"],
 )
-def test_an_entry_that_is_no_origin_is_told(entry: str) -> None:
+def test_an_invalid_origin_is_reported(entry: str) -> None:
     with pytest.raises(ValueError, match="CORS_ORIGINS takes origins such as"):
         Origins.read({"CORS_ORIGINS": f"https://good.example,{entry}"})
 
 
-def test_a_public_url_without_a_scheme_is_told() -> None:
+def test_a_public_url_without_a_scheme_is_reported() -> None:
     with pytest.raises(ValueError, match="PUBLIC_URL takes"):
         Origins.read({"PUBLIC_URL": "stt.example.com"})

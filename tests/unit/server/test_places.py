@@ -19,7 +19,7 @@ def taken(places: Places, held: ExitStack, caller: str | None) -> int:
     return count
 
 
-def test_no_caller_gets_all_places() -> None:
+def test_no_caller_can_take_all_places() -> None:
     with ExitStack() as held:
         places = Places(64)
         assert [taken(places, held, caller) for caller in ("a", "b", "c", "d")] == [52, 10, 2, 0]
@@ -30,12 +30,12 @@ def test_a_caller_may_hold_the_fifty_that_one_user_may_have_in_flight_and_one_mo
         assert taken(Places(64), held, "a") > 50
 
 
-def test_callers_that_nobody_knows_share_all_places() -> None:
+def test_unknown_callers_share_all_places() -> None:
     with ExitStack() as held:
         assert taken(Places(64), held, None) == 64
 
 
-def test_a_place_is_free_again_when_its_call_ends_however_it_ends() -> None:
+def test_a_place_is_free_again_when_its_call_ends_in_any_way() -> None:
     places = Places(1)
     for caller in ("a", None) * 3:
         with pytest.raises(ValueError, match="a defect"), places.take(caller):
@@ -44,7 +44,7 @@ def test_a_place_is_free_again_when_its_call_ends_however_it_ends() -> None:
         pass
 
 
-def test_a_caller_who_left_is_forgotten() -> None:
+def test_a_caller_without_calls_is_forgotten() -> None:
     places = Places(2)
     for number in range(100):
         with places.take(f"caller {number}"):

@@ -30,7 +30,7 @@ def test_the_most_literal_resource_wins(path: str, found: str | None) -> None:
     assert (resource.path if resource else None) == found
 
 
-def test_a_method_that_the_resource_lacks_has_no_route() -> None:
+def test_a_method_missing_from_the_resource_has_no_route() -> None:
     resource = resources("/a").find("/a")
     assert resource is not None
     assert resource.route("GET") is not None

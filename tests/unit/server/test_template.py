@@ -54,7 +54,7 @@ def test_a_condition_decides_a_value_and_a_resource(template: Template) -> None:
     assert [name for name, _ in with_extra.resources("AWS::DynamoDB::Table")] == ["ItemsTable", "ExtraTable"]
 
 
-def test_a_resource_that_names_itself_keeps_its_name() -> None:
+def test_a_resource_with_its_own_name_keeps_it() -> None:
     template = Template(PROJECT, parameters={"Extra": "more"})
     assert template.physical_name("ExtraTable") == "more"
 
@@ -80,19 +80,19 @@ def test_event_sources_name_the_resource_that_feeds_the_function(template: Templ
     )
 
 
-def test_the_api_tells_its_authorizer_binary_types_and_error_shapes(template: Template) -> None:
+def test_the_api_has_its_authorizer_binary_types_and_error_shapes(template: Template) -> None:
     api = template.api()
     assert api.authorizer == Authorizer("GatekeeperFunction", "Authorization", None)
     assert api.binary_media_types == ("multipart/form-data",)
     assert api.gateway_responses["UNAUTHORIZED"]["StatusCode"] == 401
 
 
-def test_an_unknown_reference_is_an_error_and_not_an_empty_name(template: Template) -> None:
+def test_an_unknown_reference_is_an_error_not_an_empty_name(template: Template) -> None:
     with pytest.raises(KeyError):
         template.reference("NoSuchThing")
 
 
-def test_every_function_of_the_gateway_has_a_handler_where_the_template_says() -> None:
+def test_every_function_of_the_gateway_has_its_handler_at_the_templates_path() -> None:
     for function in Template().functions().values():
         module, _, _ = function.handler.partition(".")
         assert (function.code / f"{module}.py").is_file()
@@ -121,7 +121,7 @@ def test_the_transcribe_function_knows_how_many_calls_of_a_user_may_run_at_a_tim
     assert none.functions()["TranscribeFunction"].environment["MAX_IN_FLIGHT_PER_USER"] == "0"
 
 
-def test_every_text_of_api_gateways_own_answers_is_written_once() -> None:
+def test_every_text_in_api_gateways_own_answers_is_written_once() -> None:
     written = TEMPLATE.read_text()
     for response in Template().api().gateway_responses.values():
         headers = response["ResponseParameters"]["Headers"]

@@ -25,7 +25,7 @@ def test_a_value_is_read_once_until_it_expires() -> None:
     assert not kept(cache, "a")
 
 
-def test_what_was_not_found_is_read_again_unless_it_is_to_be_kept() -> None:
+def test_a_missing_value_is_read_again_unless_misses_are_kept() -> None:
     cache = recent()
     cache.get("a", lambda: "")
     assert cache.get("a", lambda: "x") == "x"
@@ -33,7 +33,7 @@ def test_what_was_not_found_is_read_again_unless_it_is_to_be_kept() -> None:
     assert cache.get("b", lambda: "x") == ""
 
 
-def test_an_expired_value_is_gone_from_memory_when_another_key_is_asked_for() -> None:
+def test_an_expired_value_leaves_memory_when_another_key_is_requested() -> None:
     clock = FakeClock()
     cache = recent(clock)
     cache.get("a", lambda: "secret")
@@ -43,7 +43,7 @@ def test_an_expired_value_is_gone_from_memory_when_another_key_is_asked_for() ->
     assert cache.held == len("other")
 
 
-def test_an_expired_value_is_gone_from_memory_when_nobody_asks_for_anything() -> None:
+def test_an_expired_value_leaves_memory_without_any_request() -> None:
     cache: Recent[str] = Recent(len, budget=100, seconds=0.05)
     cache.get("a", lambda: "secret")
     assert "secret" in repr(vars(cache))
@@ -53,7 +53,7 @@ def test_an_expired_value_is_gone_from_memory_when_nobody_asks_for_anything() ->
     assert "secret" not in repr(vars(cache))
 
 
-def test_the_oldest_go_when_the_budget_is_spent() -> None:
+def test_the_oldest_values_are_dropped_when_the_budget_is_used_up() -> None:
     cache = recent()
     for key in "abcde":
         cache.get(key, lambda: "x" * 30)

@@ -23,7 +23,7 @@ def renamed(each: Deployment, slug: str, served_id: str) -> Deployment:
 # --- cooling
 
 
-def test_three_failures_within_a_minute_begin_15_seconds_of_cooling() -> None:
+def test_three_failures_within_a_minute_start_15_seconds_of_cooling() -> None:
     cooldown = Cooldown()
     failing(cooldown, 0, 1)
     assert cooldown.cooling_until(HOME, 1) is None
@@ -75,14 +75,14 @@ def test_services_of_one_served_id_cool_together_whatever_model_they_claim_to_be
     assert all(cooldown.cooling_until(each, 1.0) for each in dead)
 
 
-def test_another_provider_another_owner_and_another_model_do_not_cool_along() -> None:
+def test_another_provider_owner_or_model_does_not_cool() -> None:
     cooldown = Cooldown()
     failing(cooldown, 0, 0, 0)
     others = [deployment("studio"), deployment(owner="bob"), renamed(HOME, "n", "Served/N")]
     assert [cooldown.cooling_until(each, 0) for each in others] == [None] * 3
 
 
-def test_a_dead_service_stays_cool_while_its_provider_serves_by_another() -> None:
+def test_a_dead_service_stays_cool_while_its_provider_serves_with_another() -> None:
     cooldown = Cooldown()
     alive, dead = services(2)
     for _ in range(3):
@@ -95,7 +95,7 @@ def test_a_dead_service_stays_cool_while_its_provider_serves_by_another() -> Non
 # --- what the request may have caused
 
 
-def test_one_callers_requests_cool_a_deployment_for_that_caller_alone() -> None:
+def test_one_callers_requests_cool_a_deployment_for_that_caller_only() -> None:
     cooldown = Cooldown()
     for moment in range(50):
         cooldown.failed(HOME, moment, suspect="mallory")
@@ -104,7 +104,7 @@ def test_one_callers_requests_cool_a_deployment_for_that_caller_alone() -> None:
     assert cooldown.cooling_until(HOME, 50) is None
 
 
-def test_three_callers_who_agree_cool_a_deployment_for_everybody() -> None:
+def test_three_callers_together_cool_a_deployment_for_everybody() -> None:
     cooldown = Cooldown()
     for caller in ("alice", "bob"):
         cooldown.failed(HOME, 0, suspect=caller)
@@ -113,7 +113,7 @@ def test_three_callers_who_agree_cool_a_deployment_for_everybody() -> None:
     assert cooldown.cooling_until(HOME, 0, "dave") == 15
 
 
-def test_a_caller_alone_cannot_prolong_what_was_rightly_begun() -> None:
+def test_one_caller_cannot_prolong_a_cooling_for_everybody() -> None:
     cooldown = Cooldown()
     failing(cooldown, 0, 0, 0)
     for moment in range(30):
@@ -121,7 +121,7 @@ def test_a_caller_alone_cannot_prolong_what_was_rightly_begun() -> None:
     assert cooldown.cooling_until(HOME, 15, "alice") is None
 
 
-def test_a_success_is_a_success_for_everybody_and_for_its_caller() -> None:
+def test_a_success_counts_for_everybody_and_for_its_caller() -> None:
     cooldown = Cooldown()
     failing(cooldown, 0, 0, 0)
     for _ in range(3):
@@ -136,7 +136,7 @@ def test_a_success_is_a_success_for_everybody_and_for_its_caller() -> None:
 # --- timings
 
 
-def test_a_deployment_that_gave_no_timings_is_believed_again_after_ten_minutes() -> None:
+def test_a_deployment_without_timings_is_trusted_again_after_ten_minutes() -> None:
     cooldown = Cooldown()
     assert cooldown.has_timings(HOME, 0)
     cooldown.missed_timings(HOME, 0)
@@ -144,21 +144,21 @@ def test_a_deployment_that_gave_no_timings_is_believed_again_after_ten_minutes()
     assert cooldown.has_timings(HOME, 600)
 
 
-def test_a_deployment_that_gives_timings_again_is_believed_at_once() -> None:
+def test_a_deployment_that_gives_timings_again_is_trusted_at_once() -> None:
     cooldown = Cooldown()
     cooldown.missed_timings(HOME, 0)
     cooldown.gave_timings(HOME)
     assert cooldown.has_timings(HOME, 1)
 
 
-def test_one_deployment_without_timings_does_not_speak_for_its_sibling() -> None:
+def test_one_deployment_without_timings_does_not_affect_its_sibling() -> None:
     cooldown = Cooldown()
     first, second = services(2)
     cooldown.missed_timings(first, 0)
     assert cooldown.has_timings(second, 0)
 
 
-def test_three_deployments_without_timings_speak_for_all_of_their_owner() -> None:
+def test_three_deployments_without_timings_affect_all_of_their_owner() -> None:
     cooldown = Cooldown()
     farm = [each for n in range(3) for each in services(100, f"farm{n}")]
     for each in (farm[0], farm[100], farm[200]):
@@ -169,7 +169,7 @@ def test_three_deployments_without_timings_speak_for_all_of_their_owner() -> Non
     assert cooldown.has_timings(deployment(owner="bob"), 0)
 
 
-def test_the_same_deployment_without_timings_three_times_is_one() -> None:
+def test_the_same_deployment_without_timings_three_times_counts_as_one() -> None:
     cooldown = Cooldown()
     first, second = services(2)
     for moment in range(3):
@@ -180,7 +180,7 @@ def test_the_same_deployment_without_timings_three_times_is_one() -> None:
 # --- pace
 
 
-def test_the_pace_is_learnt_and_follows_the_newest_answers() -> None:
+def test_the_pace_is_learned_and_follows_the_newest_answers() -> None:
     cooldown = Cooldown()
     assert cooldown.expected_seconds(HOME, 10) == 5
     cooldown.succeeded(HOME, 9.0, 10.0)

@@ -86,7 +86,7 @@ class Run:
         (answer({"no": "text"}), "no_text"),
     ],
 )
-def test_whatever_goes_wrong_with_one_deployment_the_next_is_tried(first: Any, outcome: str) -> None:
+def test_the_next_deployment_is_tried_after_any_failure(first: Any, outcome: str) -> None:
     run = Run(one=first, two=GOOD)
     assert run.succeed().deployment.provider == "two"
     assert run.outcomes == [outcome, "ok"]
@@ -115,7 +115,7 @@ def test_one_owner_alone_cannot_end_a_request_by_refusing_it() -> None:
     assert run.succeed().deployment.owner == "bob"
 
 
-def test_refusals_of_two_owners_stand() -> None:
+def test_refusals_by_two_owners_are_final() -> None:
     refusal = answer({}, 400)
     run = Run(one=refusal, two=refusal, three=GOOD)
     run.order = [deployment("one"), deployment("two", owner="bob"), deployment("three", owner="carol")]
@@ -124,7 +124,7 @@ def test_refusals_of_two_owners_stand() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 415, 422])
-def test_a_refusal_that_only_one_deployment_holds_is_overcome(status: int) -> None:
+def test_a_refusal_by_only_one_deployment_is_overruled(status: int) -> None:
     assert Run(one=answer({}, status), two=GOOD).succeed().deployment.provider == "two"
 
 
@@ -147,11 +147,11 @@ def test_a_refused_verbose_request_is_asked_once_more_for_json_of_the_same_deplo
     assert run.outcome.tried == 1
 
 
-def test_timings_that_came_are_no_downgrade() -> None:
+def test_timings_that_were_received_are_not_a_downgrade() -> None:
     assert Run(VERBOSE, one=TIMED).succeed().downgraded is False
 
 
-def test_timings_that_were_declared_but_did_not_come_are_a_downgrade() -> None:
+def test_declared_timings_that_are_missing_are_a_downgrade() -> None:
     assert Run(VERBOSE, one=GOOD).succeed().downgraded is True
 
 
@@ -164,7 +164,7 @@ UNTIMED = [
 
 
 @pytest.mark.parametrize("reply", UNTIMED)
-def test_a_declared_deployment_that_gives_no_timings_is_not_believed_for_ten_minutes(reply: Any) -> None:
+def test_a_deployment_without_its_declared_timings_is_not_trusted_for_ten_minutes(reply: Any) -> None:
     cooldown, one = Cooldown(), deployment("one")
     Run(VERBOSE, cooldown, one=list(reply) if isinstance(reply, list) else reply).succeed()
     assert not cooldown.has_timings(one, 1599)
@@ -186,7 +186,7 @@ def test_silence_impossible_timings_and_refused_audio_say_nothing_about_timings(
     assert cooldown.has_timings(deployment("one"), 1000)
 
 
-def test_a_deployment_that_is_not_believed_is_still_asked_for_timings_and_redeems_itself() -> None:
+def test_an_untrusted_deployment_is_still_asked_for_timings_and_can_regain_trust() -> None:
     cooldown, one = Cooldown(), deployment("one")
     cooldown.missed_timings(one, 1000)
     assert Run(VERBOSE, cooldown, one=TIMED).succeed().downgraded is False
@@ -210,7 +210,7 @@ def test_a_plain_request_says_nothing_about_timings() -> None:
         ProviderError("timeout", ""),
     ],
 )
-def test_what_a_request_may_have_caused_is_held_against_a_deployment_for_its_caller_alone(reply: Any) -> None:
+def test_a_failure_that_a_request_may_have_caused_counts_for_its_caller_only(reply: Any) -> None:
     cooldown, one = Cooldown(), deployment("one")
     for _ in range(10):
         Run(PLAIN, cooldown, "mallory", one=reply, two=GOOD).succeed()
@@ -219,7 +219,7 @@ def test_what_a_request_may_have_caused_is_held_against_a_deployment_for_its_cal
 
 
 @pytest.mark.parametrize("reply", [DOWN, ProviderError("dns", ""), answer({}, 429), answer({}, 503)])
-def test_what_no_request_can_cause_cools_a_deployment_for_everybody(reply: Any) -> None:
+def test_a_failure_that_no_request_can_cause_cools_a_deployment_for_everybody(reply: Any) -> None:
     cooldown, one = Cooldown(), deployment("one")
     for _ in range(3):
         Run(PLAIN, cooldown, "mallory", one=reply, two=GOOD).succeed()
@@ -245,13 +245,13 @@ def test_a_deployment_without_timestamps_is_asked_for_json() -> None:
     assert dict(run.client.requests[0]["fields"])["response_format"] == "json"
 
 
-def test_when_all_were_merely_busy_the_caller_learns_when_to_come_back() -> None:
+def test_a_caller_is_told_when_to_retry_if_all_were_busy() -> None:
     error = Run(one=answer({}, 429, retry_after=7.2), two=answer({}, 503, retry_after=30)).fail()
     assert error.headers["retry-after"] == "8"
     assert "x-should-retry" not in error.headers
 
 
-def test_a_long_wait_that_one_provider_names_does_not_hide_that_another_is_merely_busy() -> None:
+def test_a_long_wait_from_one_provider_does_not_hide_that_another_is_only_busy() -> None:
     error = Run(one=answer({}, 429, retry_after=120), two=answer({}, 503)).fail()
     assert error.headers["retry-after"] == "5"
     error = Run(one=answer({}, 429, retry_after=120), two=answer({}, 429, retry_after=1)).fail()
@@ -267,13 +267,13 @@ def test_a_loop_behind_one_provider_is_that_providers_failure() -> None:
     assert cooldown.cooling_until(deployment("one"), 1000, "alice") == 1015
 
 
-def test_when_one_failed_for_good_trying_again_is_no_help() -> None:
+def test_a_retry_does_not_help_if_one_failed_permanently() -> None:
     error = Run(one=answer({}, 429, retry_after=7), two=DOWN).fail()
     assert error.headers["x-should-retry"] == "false"
     assert "retry-after" not in error.headers
 
 
-def test_busy_and_cooling_together_are_worth_another_try() -> None:
+def test_a_mix_of_busy_and_cooling_is_worth_a_retry() -> None:
     cooldown = Cooldown()
     for _ in range(3):
         cooldown.failed(deployment("two"), 1000)
@@ -282,7 +282,7 @@ def test_busy_and_cooling_together_are_worth_another_try() -> None:
     assert "x-should-retry" not in error.headers
 
 
-def test_when_all_are_cooling_down_trying_again_may_help() -> None:
+def test_a_retry_may_help_if_all_are_cooling_down() -> None:
     cooldown = Cooldown()
     for _ in range(3):
         cooldown.failed(deployment("one"), 1000)

@@ -18,13 +18,13 @@ ACCEPTED = [
 
 
 @pytest.mark.parametrize("label", ACCEPTED)
-def test_a_file_with_an_audio_label_is_accepted_though_its_bytes_are_unknown(label: str) -> None:
+def test_a_file_with_an_audio_label_is_accepted_even_if_its_bytes_are_unknown(label: str) -> None:
     extension, media_type = media.admit(label, UNKNOWN)
     assert media_type == f"audio/{ {'mp3': 'mpeg', 'm4a': 'mp4'}.get(extension, extension) }"
 
 
 @pytest.mark.parametrize("label", [None, "application/octet-stream", "audio/3gpp", "audio/x-unheard-of"])
-def test_an_unsure_label_leaves_it_to_the_bytes(label: str | None) -> None:
+def test_the_bytes_decide_if_the_label_is_generic(label: str | None) -> None:
     assert media.admit(label, MP3) == ("mp3", "audio/mpeg")
     with pytest.raises(UnsupportedMediaType):
         media.admit(label, UNKNOWN)
@@ -45,17 +45,17 @@ def test_adts_is_accepted_by_its_label_and_named_by_its_bytes(label: str) -> Non
 
 
 @pytest.mark.parametrize("label", [None, "application/octet-stream", "audio/x-aac"])
-def test_adts_is_none_of_the_six_formats_that_are_accepted_by_their_bytes(label: str | None) -> None:
+def test_adts_is_not_one_of_the_six_formats_accepted_by_their_bytes(label: str | None) -> None:
     with pytest.raises(UnsupportedMediaType):
         media.admit(label, ADTS)
 
 
-def test_bytes_hold_at_most_what_6_kbit_a_second_make_of_them() -> None:
+def test_bytes_hold_at_most_their_duration_at_6_kbit_per_second() -> None:
     assert media.max_seconds_in(26_214_400) == pytest.approx(34_952.53)
     assert media.max_seconds_in(750) == 1.0
 
 
-def test_what_the_bytes_are_wins_over_the_label() -> None:
+def test_the_bytes_win_over_the_label() -> None:
     assert media.admit("audio/wav", MP3) == ("mp3", "audio/mpeg")
 
 

@@ -32,7 +32,7 @@ def refused(*fields: tuple[str, str]) -> str | None:
     return error.value.param
 
 
-def test_the_defaults_are_json_without_anything_else() -> None:
+def test_the_default_is_json_and_nothing_else() -> None:
     request = read()
     assert request == TranscriptionRequest(FILE, "m")
     assert request.upstream_fields("Served", verbose=False) == [
@@ -41,7 +41,7 @@ def test_the_defaults_are_json_without_anything_else() -> None:
     ]
 
 
-def test_every_field_reaches_the_provider_with_the_served_id() -> None:
+def test_every_field_is_sent_to_the_provider_with_the_served_id() -> None:
     request = read(
         ("language", "EN-us"),
         ("prompt", "Gr\u00fc\u00dfe"),
@@ -84,7 +84,7 @@ def test_a_language_is_forwarded_without_its_region(given: str, forwarded: str) 
 
 
 @pytest.mark.parametrize("value", ["english", "e", "", "x" * 40, "e1", "en-", "\u0435\u043d", "en\nde"])
-def test_something_that_is_no_language_code_is_refused(value: str) -> None:
+def test_an_invalid_language_code_is_refused(value: str) -> None:
     assert refused(("language", value)) == "language"
 
 
@@ -110,13 +110,13 @@ def test_granularities_need_verbose_json_and_known_values(name: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["true", "True", "1", ""])
-def test_streaming_is_refused_and_the_message_says_what_comes_instead(value: str) -> None:
+def test_streaming_is_refused_and_the_message_names_the_alternative(value: str) -> None:
     with pytest.raises(InvalidRequest, match="one JSON body") as error:
         read(("stream", value))
     assert error.value.param == "stream"
 
 
-def test_a_model_is_required_once() -> None:
+def test_exactly_one_model_is_required() -> None:
     for fields in ([], [part("model", "  ")], [part("model", "a"), part("model", "b")]):
         with pytest.raises(InvalidRequest) as error:
             transcription_request.read_fields(fields, FILE)
@@ -133,13 +133,13 @@ def test_a_prompt_may_be_longer_than_a_further_field() -> None:
     assert read(("prompt", "p" * 20_000)).prompt == "p" * 20_000
 
 
-def test_the_file_part_is_found_wherever_it_stands() -> None:
+def test_the_file_part_is_found_at_any_position() -> None:
     sent = transcription_request.find_file([part("model", "m"), part("file", "x", "audio/wav")], no_upload)
     assert (bytes(sent.content), sent.label) == (b"x", "audio/wav")
 
 
 @pytest.mark.parametrize("parts", [[], [part("model", "m")], [part("file", "")], [part("file_id", " ")]])
-def test_no_file_or_an_empty_one_is_missing(parts: list[Part]) -> None:
+def test_an_absent_or_empty_file_is_missing(parts: list[Part]) -> None:
     with pytest.raises(MissingFile):
         transcription_request.find_file(parts, no_upload)
 
@@ -149,7 +149,7 @@ def test_two_files_are_refused() -> None:
         transcription_request.find_file([part("file", "x"), part("file", "y")], no_upload)
 
 
-def test_an_upload_stands_in_for_an_empty_file_part() -> None:
+def test_an_upload_replaces_an_empty_file_part() -> None:
     parts = [part("file", ""), part("file_id", "upload_1")]
     sent = transcription_request.find_file(
         parts, lambda file_id: (memoryview(file_id.encode()), "audio/flac")
@@ -157,12 +157,12 @@ def test_an_upload_stands_in_for_an_empty_file_part() -> None:
     assert (bytes(sent.content), sent.label) == (b"upload_1", "audio/flac")
 
 
-def test_an_unknown_upload_is_not_found_when_the_file_is_looked_for() -> None:
+def test_an_unknown_upload_is_not_found_when_the_file_is_opened() -> None:
     with pytest.raises(NotFound):
         transcription_request.find_file([part("file_id", "nope")], no_upload)
 
 
-def test_exactly_25_mb_pass_and_one_byte_more_does_not() -> None:
+def test_exactly_25_mb_pass_but_one_byte_more_does_not() -> None:
     most = bytes(media.MAX_AUDIO_BYTES)
     assert len(transcription_request.find_file([part("file", most)], no_upload).content) == 26_214_400
     with pytest.raises(FileTooLarge):
@@ -176,7 +176,7 @@ def test_audio_that_cannot_be_measured_is_refused_only_where_measuring_is_requir
         transcription_request.admit_file(sent, replace(SETTINGS, require_measured_audio=True))
 
 
-def test_no_provider_is_believed_that_audio_lasts_longer_than_its_bytes_or_the_limit_allow() -> None:
+def test_a_providers_duration_over_what_the_bytes_or_the_limit_allow_is_ignored() -> None:
     sent = SentFile(memoryview(b"?" * 750_000), "audio/wav")
     assert transcription_request.admit_file(sent, SETTINGS).max_seconds == 1000
     short = replace(SETTINGS, max_audio_seconds=60.0)

@@ -62,7 +62,7 @@ def test_the_callers_own_come_first_when_preferred() -> None:
     assert all(names(OTHER, OWN, CAPABLE, caller=PREFERS_OWN)[0] == "own" for _ in range(20))
 
 
-def test_deployments_with_timestamps_come_first_when_timings_are_asked() -> None:
+def test_deployments_with_timestamps_come_first_when_timings_are_requested() -> None:
     assert all(names(OTHER, OWN, CAPABLE, verbose=True)[0] == "capable" for _ in range(20))
 
 
@@ -75,18 +75,18 @@ def test_equals_share_the_load_at_random() -> None:
     assert firsts == {"own", "other"}
 
 
-def test_a_cooling_deployment_is_passed_over_whatever_it_can_do() -> None:
+def test_a_cooling_deployment_is_skipped_whatever_its_features() -> None:
     assert names(CAPABLE, OTHER, cooldown=cooled(CAPABLE), verbose=True) == ["other", "capable"]
 
 
-def test_when_all_are_cooling_the_least_bad_is_first() -> None:
+def test_the_least_bad_is_first_when_all_are_cooling() -> None:
     cooldown = cooled(OWN)
     for _ in range(3):
         cooldown.failed(OTHER, 5.0)
     assert names(OTHER, OWN, cooldown=cooldown, now=6.0) == ["own", "other"]
 
 
-def test_a_deployment_that_gave_no_timings_ranks_with_those_that_declare_none() -> None:
+def test_a_deployment_that_gave_no_timings_ranks_with_those_without_timestamps() -> None:
     cooldown = Cooldown()
     cooldown.missed_timings(CAPABLE, 0.0)
     honest = deployment("honest", owner="carol", features=["timestamps"])
@@ -117,12 +117,12 @@ def test_twenty_providers_of_one_owner_weigh_as_much_as_one() -> None:
     assert abs(drawn["carol"] - DRAWS / 2) < SLACK
 
 
-def test_inside_an_owner_each_provider_weighs_the_same() -> None:
+def test_each_provider_of_an_owner_weighs_the_same() -> None:
     drawn = firsts([deployment("small", owner="mallory"), *services(100, "large")], "provider")
     assert abs(drawn["small"] - DRAWS / 2) < SLACK
 
 
-def test_inside_a_provider_each_deployment_weighs_the_same() -> None:
+def test_each_deployment_of_a_provider_weighs_the_same() -> None:
     drawn = firsts(services(4), "service")
     assert len(drawn) == 4
     assert all(abs(count - DRAWS / 4) < SLACK for count in drawn.values())
@@ -137,38 +137,38 @@ def test_one_owners_many_capable_services_weigh_as_much_as_one_capable_service()
     assert drawn["carol"] + drawn["mallory"] == DRAWS
 
 
-def test_the_tries_of_one_request_go_to_different_owners_while_there_are_any() -> None:
+def test_one_requests_attempts_go_to_different_owners_while_any_are_left() -> None:
     farm = [each for n in range(4) for each in services(10, f"farm{n}")]
     others = [deployment("home", owner="carol"), deployment("home", owner="dave")]
     for _ in range(50):
         assert set(owners(*farm, *others)[:3]) == {"mallory", "carol", "dave"}
 
 
-def test_after_the_first_try_an_untried_owner_outranks_what_a_tried_one_can_do() -> None:
+def test_an_untried_owner_outranks_features_after_the_first_attempt() -> None:
     capable = services(10, model=CAPABLE.model)
     for _ in range(20):
         assert owners(*capable, OTHER, OWN, verbose=True)[0] == "mallory"
         assert set(owners(*capable, OTHER, OWN, verbose=True)[1:3]) == {"alice", "bob"}
 
 
-def test_a_failed_deployment_of_ones_own_is_followed_by_another_owners() -> None:
+def test_a_failed_own_deployment_is_followed_by_another_owners() -> None:
     own = services(5, "own", "alice")
     ordered = owners(*own, OTHER, caller=PREFERS_OWN)
     assert ordered == ["alice", "bob", *["alice"] * 4]
 
 
-def test_the_second_try_at_one_owner_goes_to_another_provider_of_it() -> None:
+def test_the_second_attempt_at_an_owner_goes_to_another_of_its_providers() -> None:
     ordered = names(*services(10, "large"), deployment("small", owner="mallory"))
     assert set(ordered[:2]) == {"large", "small"}
 
 
-def test_cooling_ones_are_last_even_when_their_owners_are_untried() -> None:
+def test_cooling_deployments_are_last_even_if_their_owners_are_untried() -> None:
     dead = deployment("dead", owner="dave")
     ordered = owners(*services(3), dead, cooldown=cooled(dead))
     assert ordered == ["mallory", "mallory", "mallory", "dave"]
 
 
-def test_among_cooling_ones_untried_owners_are_first() -> None:
+def test_untried_owners_are_first_among_cooling_deployments() -> None:
     half_dead, dead = deployment("half", owner="mallory"), deployment("dead", owner="dave")
     cooldown = cooled(half_dead, at=0.0)
     for _ in range(3):
@@ -176,7 +176,7 @@ def test_among_cooling_ones_untried_owners_are_first() -> None:
     assert owners(*services(1), half_dead, dead, cooldown=cooldown, now=6.0) == ["mallory", "dave", "mallory"]
 
 
-def test_an_order_holds_every_deployment_once() -> None:
+def test_an_order_contains_every_deployment_once() -> None:
     pool = [*services(7), *services(3, "farm2"), OWN, OTHER, CAPABLE]
     ordered = routing.order(pool, ALICE, cooled(OTHER), 1.0, verbose=True)
     assert sorted(each.key for each in ordered) == sorted(each.key for each in pool)
@@ -198,7 +198,7 @@ def test_one_owners_thousand_deployments_push_nobody_out_of_the_draw() -> None:
     assert {each.owner for each in drawn} == {"mallory", *(each.owner for each in honest)}
 
 
-def test_of_more_owners_than_places_each_is_drawn_alike_and_none_twice() -> None:
+def test_owners_that_outnumber_the_places_are_drawn_equally_and_never_twice() -> None:
     pool = [*services(100), *(deployment("home", owner=f"user{n}") for n in range(199))]
     times: Counter[str] = Counter()
     for _ in range(DRAWS // 10):
@@ -209,7 +209,7 @@ def test_of_more_owners_than_places_each_is_drawn_alike_and_none_twice() -> None
     assert 50 < times["mallory"] < 150
 
 
-def test_the_callers_own_are_never_lost_in_the_draw_and_lose_nobody() -> None:
+def test_the_callers_own_are_always_drawn_and_displace_nobody() -> None:
     own = [each for n in range(20) for each in services(10, f"own{n}", "alice")]
     crowd = [deployment("home", owner=f"user{n}") for n in range(300)]
     drawn = routing.draw([*crowd, *own], 100, "alice")
@@ -220,7 +220,7 @@ def test_the_callers_own_are_never_lost_in_the_draw_and_lose_nobody() -> None:
     assert set(own[:3]) <= set(routing.draw([*crowd, *own[:3]], 100, "alice"))
 
 
-def test_places_that_others_leave_are_the_callers_own() -> None:
+def test_places_that_others_leave_go_to_the_callers_own() -> None:
     drawn = routing.draw([*services(200, "own", "alice"), OTHER], 100, "alice")
     assert Counter(each.owner for each in drawn) == {"alice": 99, "bob": 1}
 
@@ -228,15 +228,15 @@ def test_places_that_others_leave_are_the_callers_own() -> None:
 # --- time
 
 
-def test_a_sole_or_last_deployment_gets_everything_that_is_left() -> None:
+def test_a_sole_or_last_deployment_gets_all_the_time_left() -> None:
     assert routing.attempt_deadline(100, 130, 1, expected_seconds=1) == 130
 
 
-def test_with_others_waiting_an_attempt_gets_its_share() -> None:
+def test_an_attempt_gets_its_share_when_others_are_waiting() -> None:
     assert routing.attempt_deadline(100, 130, 3, expected_seconds=1) == 110
 
 
-def test_a_slow_honest_deployment_gets_twice_what_is_expected_of_it() -> None:
+def test_a_slow_honest_deployment_gets_twice_its_expected_time() -> None:
     assert routing.attempt_deadline(100, 130, 3, expected_seconds=8) == 116
 
 

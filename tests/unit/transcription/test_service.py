@@ -91,14 +91,14 @@ class World:
         return record
 
 
-def test_a_transcript_is_text_and_the_seconds_that_are_billed() -> None:
+def test_a_transcript_is_text_and_the_billed_seconds() -> None:
     world = World(home=answer({"text": "hi", "duration": 2.5}))
     reply = world.run(form(MODEL))
     assert json.loads(reply.body) == {"text": "hi", "usage": {"type": "duration", "seconds": 3}}
     assert reply.headers == {"x-provider": "alice/home", "x-attempts": "1"}
 
 
-def test_the_record_of_a_success_says_who_served_what() -> None:
+def test_the_record_of_a_success_names_the_model_and_its_provider() -> None:
     world = World(home=answer({"text": "hi", "language": "de"}))
     world.run(form(MODEL))
     record = world.record
@@ -154,7 +154,7 @@ def test_an_unknown_duration_leaves_usage_out() -> None:
     assert (world.record.duration.seconds, world.record.billed_seconds) == (None, 0)
 
 
-def test_a_served_id_is_a_name_of_the_model_too() -> None:
+def test_a_served_id_is_also_a_name_of_the_model() -> None:
     world = World(home=answer({"text": "hi"}))
     world.run(form(("model", " served/m ")))
     assert world.record.model == "m"
@@ -181,7 +181,7 @@ def test_no_provider_names_up_to_five_models_that_this_caller_can_call() -> None
         deployment("home", base_url="https://10.0.0.7"),
     ],
 )
-def test_what_a_caller_may_not_or_cannot_reach_does_not_exist(unusable: Any) -> None:
+def test_a_model_that_a_caller_cannot_reach_does_not_exist(unusable: Any) -> None:
     error = World(unusable, home=answer({"text": "hi"})).fail(form(MODEL), caller=BOB)
     assert isinstance(error, NoProvider)
     assert "No model is online for this key" in error.message
@@ -206,7 +206,7 @@ def test_the_first_failed_check_wins(parts: list[Part], error: type[GatewayError
     assert type(World(home=answer({"text": "hi"})).fail(parts)) is error
 
 
-def test_every_failure_is_recorded_with_its_type_and_billed_nothing() -> None:
+def test_every_failure_is_recorded_with_its_type_and_not_billed() -> None:
     world = World(home=ProviderError("connect", ""))
     error = world.fail(form(MODEL))
     assert isinstance(error, UpstreamError)
@@ -216,7 +216,7 @@ def test_every_failure_is_recorded_with_its_type_and_billed_nothing() -> None:
     assert record.duration.seconds == 2.5
 
 
-def test_a_form_that_cannot_be_read_is_recorded_too() -> None:
+def test_an_unreadable_form_is_also_recorded() -> None:
     world = World(home=answer({"text": "hi"}))
 
     def broken() -> list[Part]:
@@ -227,7 +227,7 @@ def test_a_form_that_cannot_be_read_is_recorded_too() -> None:
     assert (world.record.error_type, world.record.http_status) == ("invalid_request_error", 400)
 
 
-def test_a_defect_is_recorded_as_ours() -> None:
+def test_a_defect_is_recorded_as_our_error() -> None:
     world = World(home=lambda _: 1 / 0)
     error = world.fail(form(MODEL))
     assert isinstance(error.__cause__, ZeroDivisionError)
@@ -236,7 +236,7 @@ def test_a_defect_is_recorded_as_ours() -> None:
     assert (world.record.error_type, world.record.http_status) == ("api_error", 500)
 
 
-def test_a_record_is_kept_before_the_caller_gets_the_answer() -> None:
+def test_a_record_is_written_before_the_caller_gets_the_answer() -> None:
     world = World(home=answer({"text": "hi"}))
 
     def lose(_: Record) -> None:
@@ -297,17 +297,17 @@ def test_a_request_over_the_rate_is_refused_before_its_body_is_read_and_recorded
     assert [record.http_status for record in world.records] == [200, 200, 429]
 
 
-def test_an_error_tells_a_limited_user_what_is_left_too() -> None:
+def test_an_error_also_tells_a_limited_user_what_is_left() -> None:
     error = World(home=answer({"text": "hi"})).fail([], caller=LIMITED)
     assert error.headers["x-ratelimit-remaining-requests"] == "1"
 
 
-def test_a_user_without_limits_gets_no_headers_of_limits() -> None:
+def test_a_user_without_limits_gets_no_rate_limit_headers() -> None:
     reply = World(home=answer({"text": "hi"})).run(form(MODEL))
     assert not [name for name in reply.headers if name.startswith("x-ratelimit")]
 
 
-def test_audio_beyond_the_days_quota_is_refused_before_a_provider_hears_it() -> None:
+def test_audio_over_the_daily_quota_is_refused_before_a_provider_gets_it() -> None:
     world = World(home=answer({"text": "hi"}))
     world.run(form(MODEL), caller=replace(LIMITED, limits=Limits(None, 5)))
     error = world.fail(form(MODEL), caller=replace(LIMITED, limits=Limits(None, 5)))
@@ -315,7 +315,7 @@ def test_audio_beyond_the_days_quota_is_refused_before_a_provider_hears_it() -> 
     assert len(world.client.requests) == 1
 
 
-def test_a_failed_request_gives_its_seconds_back() -> None:
+def test_a_failed_request_returns_its_reserved_seconds() -> None:
     world = World(home=[ProviderError("connect", ""), answer({"text": "hi"}), answer({"text": "hi"})])
     caller = replace(LIMITED, limits=Limits(None, 3))
     assert isinstance(world.fail(form(MODEL), caller=caller), UpstreamError)
@@ -323,7 +323,7 @@ def test_a_failed_request_gives_its_seconds_back() -> None:
     assert isinstance(world.fail(form(MODEL), caller=caller), RateLimited)
 
 
-def test_seconds_that_only_the_provider_knows_are_taken_from_the_quota_afterwards() -> None:
+def test_seconds_known_only_from_the_provider_are_charged_to_the_quota_afterwards() -> None:
     world = World(home=answer({"text": "hi", "duration": 99}))
     caller = replace(LIMITED, limits=Limits(None, 5))
     world.run(form(MODEL, file=b"?" * 75_000), caller=caller)
@@ -345,7 +345,7 @@ def test_audio_of_unknown_length_reserves_an_estimate_by_its_size_until_it_is_kn
     assert world.limits.seconds == {("alice", 0): 3}
 
 
-def test_audio_of_unknown_length_is_not_refused_for_a_guess_over_the_whole_quota() -> None:
+def test_audio_of_unknown_length_is_not_refused_if_its_estimate_exceeds_the_quota() -> None:
     world = World(home=answer({"text": "hi", "duration": 3}))
     world.run(form(MODEL, file=b"?" * 400_000), caller=replace(LIMITED, limits=Limits(None, 5)))
     assert world.limits.seconds == {("alice", 0): 3}
@@ -372,7 +372,7 @@ HERE = {"gateway_id": THIS}
         {"proxies": f"1.1 {THIS}:443 (gateway)"},
     ],
 )
-def test_a_request_that_this_gateway_sent_is_refused_and_recorded_without_asking_anybody(
+def test_a_request_sent_by_this_gateway_is_refused_and_recorded_without_a_provider_call(
     sent: dict[str, Any],
 ) -> None:
     world = World(home=answer({"text": "hi"}), settings=HERE)
@@ -384,23 +384,23 @@ def test_a_request_that_this_gateway_sent_is_refused_and_recorded_without_asking
 
 
 @pytest.mark.parametrize("sent", [{"proxies": "1.1 nginx, 2 cdn.example (CloudFront)"}, {"via": OTHER}])
-def test_the_via_of_other_proxies_and_gateways_passes(sent: dict[str, Any]) -> None:
+def test_the_via_of_other_proxies_and_gateways_is_accepted(sent: dict[str, Any]) -> None:
     World(home=answer({"text": "hi"}), settings=HERE).run(form(MODEL), **sent)
 
 
-def test_a_provider_is_told_every_gateway_that_the_request_went_through() -> None:
+def test_a_provider_is_told_every_gateway_that_the_request_passed() -> None:
     world = World(home=answer({"text": "hi"}), settings=HERE)
     world.run(form(MODEL), via=f"{OTHER}, a line\r\nx-injected: 1")
     assert world.client.requests[0]["via"] == (OTHER, THIS)
 
 
-def test_a_request_that_went_through_too_many_gateways_is_refused() -> None:
+def test_a_request_that_passed_too_many_gateways_is_refused() -> None:
     others = ", ".join(f"{number:032x}" for number in range(8))
     error = World(home=answer({"text": "hi"}), settings=HERE).fail(form(MODEL), via=others)
     assert error.code == "loop_detected"
 
 
-def test_a_deployment_at_the_gateways_own_host_is_not_asked() -> None:
+def test_a_deployment_at_the_gateways_own_host_is_not_tried() -> None:
     world = World(home=answer({"text": "hi"}))
     error = world.fail(form(MODEL), own_hosts=frozenset(["home.example:443"]))
     assert isinstance(error, NoProvider)
@@ -409,7 +409,7 @@ def test_a_deployment_at_the_gateways_own_host_is_not_asked() -> None:
 # --- in flight
 
 
-def test_a_user_has_at_most_so_many_transcriptions_in_flight() -> None:
+def test_a_users_transcriptions_in_flight_are_limited() -> None:
     refusals: list[GatewayError] = []
 
     def reply(_: Any) -> Any:
@@ -430,19 +430,19 @@ def test_a_user_has_at_most_so_many_transcriptions_in_flight() -> None:
     world.run(form(MODEL))
 
 
-def test_no_bound_on_what_is_in_flight_costs_an_unlimited_user_no_counter() -> None:
+def test_an_unlimited_user_needs_no_counter_of_calls_in_flight() -> None:
     world = World(home=answer({"text": "hi"}), settings={"max_in_flight_per_user": 0})
     world.run(form(MODEL))
     assert world.limits.leases == {}
 
 
-def test_a_place_is_given_back_when_a_request_fails() -> None:
+def test_a_place_is_released_when_a_request_fails() -> None:
     world = World(home=ProviderError("connect", ""))
     world.fail(form(MODEL))
     assert world.limits.leases == {("alice", "requests"): []}
 
 
-def test_the_record_is_kept_before_limits_are_waited_for() -> None:
+def test_the_record_is_written_before_waiting_for_limits() -> None:
     done: list[str] = []
 
     class Slow(FakeLimits):

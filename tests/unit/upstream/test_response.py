@@ -98,7 +98,7 @@ def test_the_framing_decides_the_body_and_whether_the_connection_stays(data: byt
         with_headers("Transfer-Encoding: chunked", body=b"4\r\nhello\r\n0\r\n\r\n"),
     ],
 )
-def test_what_is_not_http_is_a_protocol_failure(data: bytes) -> None:
+def test_an_answer_that_is_not_http_is_a_protocol_failure(data: bytes) -> None:
     assert kind_of(data) == "protocol"
 
 
@@ -145,7 +145,7 @@ def test_an_encoding_that_cannot_be_undone_is_an_encoding_failure(body: bytes, e
         with_headers("Content-Encoding: gzip", body=gzip.compress(b"x" * 600, mtime=0) * 2),
     ],
 )
-def test_the_limit_holds_for_every_framing_and_after_decompression(data: bytes) -> None:
+def test_the_limit_applies_to_every_framing_and_after_decompression(data: bytes) -> None:
     assert kind_of(data) == "oversized"
 
 
@@ -169,7 +169,7 @@ def test_retry_after_is_seconds_or_nothing(value: str, seconds: float | None) ->
 
 @settings(deadline=None)
 @given(st.sampled_from([PLAIN, CHUNKED]), st.lists(st.integers(1, 120), max_size=8))
-def test_it_does_not_matter_how_an_answer_is_cut_into_pieces(data: bytes, cuts: list[int]) -> None:
+def test_an_answer_is_the_same_however_it_is_split(data: bytes, cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(data)]
     pieces = [data[start:end] for start, end in pairwise(edges)]
     assert read(*pieces) == read(data)
@@ -177,7 +177,7 @@ def test_it_does_not_matter_how_an_answer_is_cut_into_pieces(data: bytes, cuts: 
 
 @settings(deadline=None)
 @given(st.text(max_size=40))
-def test_no_retry_after_is_a_surprise(value: str) -> None:
+def test_no_retry_after_value_raises_an_error(value: str) -> None:
     head = f"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nRetry-After: {value}\r\n\r\n"
     try:
         answer, _ = read(head.encode())
@@ -215,7 +215,7 @@ PARTS = st.sampled_from(
 
 @settings(deadline=None, max_examples=500)
 @given(st.lists(st.one_of(PARTS, st.binary(max_size=5)), max_size=20))
-def test_any_bytes_are_an_answer_or_a_provider_failure(parts: list[bytes]) -> None:
+def test_any_bytes_give_an_answer_or_a_provider_failure(parts: list[bytes]) -> None:
     for start in (b"", b"HTTP/1.1 200 OK\r\n"):
         try:
             answer, _ = read(start + b"".join(parts))
@@ -224,7 +224,7 @@ def test_any_bytes_are_an_answer_or_a_provider_failure(parts: list[bytes]) -> No
         assert len(answer.body) <= LIMIT
 
 
-def test_chunks_are_counted_so_that_tiny_ones_cannot_cost_seconds() -> None:
+def test_chunks_are_limited_so_that_tiny_ones_cannot_cost_seconds() -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer, _ = read(head + b"1\r\na\r\n" * 100_000 + b"0\r\n\r\n", limit=1_000_000)
     assert answer.body == b"a" * 100_000

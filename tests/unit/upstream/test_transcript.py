@@ -26,7 +26,7 @@ def read(answer: Any, seconds: float | None = 10.0, max_seconds: float = 14_400.
 @pytest.mark.parametrize(
     "body", [b"", b"<html>", b"[]", b'"text"', b"null", b"\xff\xfe", b"[" * 100_000, b'{"text"']
 )
-def test_a_body_that_is_no_json_object_is_not_an_answer(body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_not_an_answer(body: bytes) -> None:
     with pytest.raises(UnusableAnswerError) as unusable:
         read_transcript(body, 1.0, 10.0)
     assert unusable.value.kind == "not_json"
@@ -56,7 +56,7 @@ def test_silence_is_an_answer() -> None:
     assert read({"text": ""}).text == ""
 
 
-def test_utf8_is_read_whatever_else_is_claimed_and_a_byte_order_mark_is_no_text() -> None:
+def test_utf8_is_read_whatever_the_header_says_and_a_byte_order_mark_is_not_text() -> None:
     assert read_transcript('\ufeff{"text": "\u00fc\u4f60"}'.encode(), None, 10.0).text == "\u00fc\u4f60"
 
 
@@ -72,7 +72,7 @@ def test_utf8_is_read_whatever_else_is_claimed_and_a_byte_order_mark_is_no_text(
         {"end": 10**400},
     ],
 )
-def test_timings_that_cannot_be_true_take_their_list_with_them(entry: dict[str, Any]) -> None:
+def test_an_impossible_timing_removes_its_whole_list(entry: dict[str, Any]) -> None:
     transcript = read({"text": "hi", "words": [WORD, WORD | entry], "segments": [SEGMENT | entry]})
     assert (transcript.words, transcript.segments) == (None, None)
     assert transcript.faults == ("segments", "words")
@@ -82,12 +82,12 @@ def test_a_timing_may_end_up_to_a_second_after_the_audio() -> None:
     assert read({"text": "hi", "words": [WORD | {"end": 11.0}]}).words is not None
 
 
-def test_not_a_number_in_a_timing_is_no_timing() -> None:
+def test_nan_in_a_timing_is_not_a_timing() -> None:
     body = b'{"text": "hi", "words": [{"word": "hi", "start": 0, "end": NaN}]}'
     assert read_transcript(body, 1.0, 10.0).faults == ("words",)
 
 
-def test_unknown_keys_of_segments_are_kept_and_a_missing_id_is_the_place_in_the_list() -> None:
+def test_unknown_keys_of_segments_are_kept_and_a_missing_id_is_the_index() -> None:
     segment = {"start": 0, "end": 1, "text": "hi", "avg_logprob": -0.2, "no_speech_prob": 0.01}
     assert read({"text": "hi", "segments": [segment]}).segments == [segment | {"id": 0}]
 
@@ -113,13 +113,13 @@ def test_unknown_keys_of_segments_are_kept_and_a_missing_id_is_the_place_in_the_
         ({}, None),
     ],
 )
-def test_the_reported_duration_is_usage_then_duration_and_a_number(
+def test_the_reported_duration_is_a_number_from_usage_or_else_duration(
     answer: dict[str, Any], seconds: float | None
 ) -> None:
     assert read({"text": ""} | answer).reported_seconds == seconds
 
 
-def test_a_figure_that_the_bytes_cannot_hold_is_no_figure() -> None:
+def test_a_duration_that_the_bytes_cannot_hold_is_ignored() -> None:
     said = {"text": "", "usage": {"seconds": 61}, "duration": 60}
     assert read(said, None, media.max_seconds_in(45_000)).reported_seconds == 60.0
     assert read(said, None, media.max_seconds_in(44_999)).reported_seconds is None
@@ -128,7 +128,7 @@ def test_a_figure_that_the_bytes_cannot_hold_is_no_figure() -> None:
 @pytest.mark.parametrize(
     "depth", [*range(17, 40), 500, *range(900, 1020), 5000, *range(9_900, 10_020), 100_000]
 )
-def test_segments_that_are_nested_deeper_than_callers_can_read_are_left_out(depth: int) -> None:
+def test_segments_nested_too_deeply_for_callers_are_left_out(depth: int) -> None:
     nested = "[" * depth + "]" * depth
     segment = f'{{"id": 0, "start": 0, "end": 1, "text": "hi", "x": {nested}}}'
     try:
@@ -139,7 +139,7 @@ def test_segments_that_are_nested_deeper_than_callers_can_read_are_left_out(dept
     assert (found.segments, found.faults) == (None, ("segments",))
 
 
-def test_segments_are_kept_with_the_lists_and_objects_that_engines_put_into_them() -> None:
+def test_segments_keep_the_lists_and_objects_that_engines_add() -> None:
     segment = SEGMENT | {"tokens": [1, 2], "words": [WORD | {"alternatives": [{"word": "high"}]}]}
     assert read({"text": "hi", "segments": [segment]}).segments == [segment]
 
@@ -164,7 +164,7 @@ def test_usage_is_left_out_when_the_duration_is_unknown() -> None:
     assert render_json(Transcript("hi"), Duration(None, UNKNOWN)) == {"text": "hi"}
 
 
-def test_verbose_json_holds_what_was_asked_of_what_was_said() -> None:
+def test_verbose_json_holds_only_the_requested_parts_of_the_answer() -> None:
     transcript = read({"text": "hi", "language": "en", "words": [WORD], "segments": [SEGMENT]})
     assert render_verbose(transcript, TEN, ("word",)) == {
         "task": "transcribe",
@@ -177,7 +177,7 @@ def test_verbose_json_holds_what_was_asked_of_what_was_said() -> None:
     assert "words" not in render_verbose(transcript, TEN, ("segment",))
 
 
-def test_a_language_that_was_not_said_is_left_out() -> None:
+def test_a_language_that_was_not_reported_is_left_out() -> None:
     assert "language" not in render_verbose(read({"text": ""}), TEN, ("segment",))
 
 

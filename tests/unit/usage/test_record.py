@@ -15,7 +15,7 @@ def test_seconds_are_rounded_to_a_microsecond_then_up(seconds: float | None, bil
     assert Duration(seconds, usage.MEASURED).billed == billed
 
 
-def test_what_was_measured_counts_and_the_providers_word_only_without_it() -> None:
+def test_the_measured_duration_counts_and_the_providers_only_without_it() -> None:
     assert usage.settle(10.0, 10.5) == Duration(10.0, "measured")
     assert usage.settle(None, 10.5) == Duration(10.5, "provider")
     assert usage.settle(None, None) == Duration(None, "unknown")
@@ -33,7 +33,7 @@ def test_both_are_kept_when_they_differ_by_more_than_5_percent_and_a_second(
         assert usage.settle(100.0, reported).provider_seconds == kept
 
 
-def test_what_a_provider_reports_is_kept_as_a_number_that_the_table_takes() -> None:
+def test_a_providers_duration_is_kept_as_a_number_that_the_table_accepts() -> None:
     # DynamoDB refuses what is nearer to 0 than 1e-130: such a record would never be written.
     assert usage.settle(100.0, 1e-200).provider_seconds == 0.0
     assert usage.settle(None, 1e-200).seconds == 0.0

@@ -32,7 +32,7 @@ def test_a_success_counts_for_the_caller_and_for_the_operator() -> None:
     ]
 
 
-def test_a_provider_tried_in_vain_counts_a_failure_for_its_operator_only() -> None:
+def test_a_failed_attempt_counts_a_failure_for_its_operator_only() -> None:
     assert totals.increments(record("carol/gpu", "carol/gpu", "alice/home")) == [
         Increment("bob", False, "2026-11-22", "m", "alice/home", 0, 10),
         Increment("carol", True, "2026-11-22", "m", "carol/gpu", 1, 0),
@@ -49,13 +49,13 @@ def test_the_last_thirty_days_by_day_are_the_default() -> None:
     assert Question.read({}, NOW) == Question("2026-10-24", "2026-11-22", "day", False)
 
 
-def test_start_and_end_are_taken_as_they_are() -> None:
+def test_start_and_end_are_used_as_given() -> None:
     query = {"start": "2026-01-01", "end": "2026-01-31", "group_by": "model", "role": "operator"}
     question = Question.read(query, NOW)
     assert question == Question("2026-01-01", "2026-01-31", "model", True)
 
 
-def test_the_first_days_of_the_calendar_can_be_asked() -> None:
+def test_the_first_days_of_the_calendar_can_be_queried() -> None:
     assert Question.read({"end": "0001-01-05"}, NOW).start == "0001-01-01"
 
 
@@ -72,7 +72,7 @@ def test_the_first_days_of_the_calendar_can_be_asked() -> None:
         ({"role": "admin"}, "role"),
     ],
 )
-def test_a_bad_question_is_refused(query: dict[str, str], param: str) -> None:
+def test_a_bad_query_is_refused(query: dict[str, str], param: str) -> None:
     with pytest.raises(InvalidRequest) as error:
         Question.read(query, NOW)
     assert error.value.param == param

@@ -1,11 +1,11 @@
-"""AAC access units: how many samples each decodes to, from the AudioSpecificConfig."""
+"""Counts the samples in AAC access units, from the AudioSpecificConfig."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
-# Audio object types (ISO/IEC 14496-3 table 1.17): samples of one access unit, with frameLengthFlag 0 and 1.
+# Audio object types (ISO/IEC 14496-3 table 1.17): samples in one access unit, for frameLengthFlag 0 and 1.
 _GENERAL = dict.fromkeys((1, 2, 3, 4, 5, 6, 7, 17, 19, 20, 22, 29), (1024, 960)) | {
     23: (512, 480),
     39: (512, 480),
@@ -19,22 +19,22 @@ _USAC_FRAMES = (
     2048,
     4096,
 )  # outputFrameLength by coreSbrFrameLengthIndex (ISO/IEC 23003-3 table 70)
-# No unit is longer, a channel: twice the 6,144 bits of the decoder's input buffer (ISO/IEC 14496-3 section
-# 4.5.3.1), because encoders overshoot it (1,090 bytes seen at 8 kHz).
+# The longest unit, per channel: twice the decoder's 6,144-bit input buffer (ISO/IEC 14496-3 section 4.5.3.1),
+# because encoders exceed it (1,090 bytes seen at 8 kHz).
 _MAX_UNIT_BYTES = 1536
 
 
 def max_unit_bytes(configuration: int) -> int:
-    """The most bytes of one unit, by the channel configuration (ISO/IEC 14496-3 table 1.19).
+    """The longest unit in bytes, by channel configuration (ISO/IEC 14496-3 table 1.19).
 
-    0: the layout stands elsewhere, at most 16 elements; 7 and up: eight channels.
+    0: the layout is given elsewhere, at most 16 elements; 7 and up: eight channels.
     """
     channels = configuration if 0 < configuration < 7 else 8 if configuration else 16
     return _MAX_UNIT_BYTES * channels
 
 
 class AacUnits:
-    """Counts samples of AAC access units at the core rate: SBR doubles rate and samples alike."""
+    """Counts samples of AAC access units at the core rate: SBR doubles both rate and samples."""
 
     name = "aac"
     looped = False
@@ -48,8 +48,8 @@ class AacUnits:
     def count(self, _view: memoryview, _starts: "Sequence[int]", sizes: "Sequence[int]", /) -> int:
         """Samples in these access units.
 
-        Decoders go on to the next unit when bytes are left in a packet, so several units glued into one would
-        be heard and not counted: what cannot be one unit counts as the least number it can be.
+        If bytes are left in a packet, decoders read them as another unit, so units joined into one packet are
+        audible. A packet too long for one unit therefore counts as the fewest units that fit its size.
         """
         units = len(sizes)
         if max(sizes) > self._limit:
@@ -58,7 +58,7 @@ class AacUnits:
 
 
 class _Bits:
-    """A reader of big-endian bit fields; reading past the end gives zeros."""
+    """Reads big-endian bit fields; past the end, it reads zeros."""
 
     def __init__(self, data: bytes) -> None:
         self._value = int.from_bytes(data[:64].ljust(64, b"\0"), "big")
@@ -80,7 +80,7 @@ class _Bits:
 
 
 def read_audio_specific_config(config: bytes) -> AacUnits | None:
-    """An AudioSpecificConfig (ISO/IEC 14496-3 section 1.6.2.1); None for what is not AAC."""
+    """Reads an AudioSpecificConfig (ISO/IEC 14496-3 section 1.6.2.1); None if not AAC."""
     bits = _Bits(config)
     kind = bits.read_object_type()
     rate = bits.read_rate()
@@ -99,7 +99,7 @@ def read_audio_specific_config(config: bytes) -> AacUnits | None:
 
 
 def _read_usac(bits: _Bits) -> tuple[int, int]:
-    """Output rate and samples of one xHE-AAC frame (UsacConfig, ISO/IEC 23003-3 section 5.2)."""
+    """Output rate and samples per xHE-AAC frame (UsacConfig, ISO/IEC 23003-3 section 5.2)."""
     index = bits.read(5)
     rate = bits.read(24) if index == 31 else RATES[index] if index < len(RATES) else 0
     length = bits.read(3)

@@ -1,4 +1,4 @@
-"""ADTS, the `.aac` file: a walk from frame header to frame header (ISO/IEC 13818-7 section 6.2), past damage."""
+"""ADTS (`.aac`): reads frame header by frame header (ISO/IEC 13818-7 section 6.2), past damage."""
 
 from struct import Struct
 
@@ -6,27 +6,27 @@ from .aac import RATES, max_unit_bytes
 from .limits import BATCH, Budget, occurrences
 from .result import Finding
 
-_unpack_header = Struct(">Q").unpack_from  # 56 bits of header, and 8 of what follows
+_unpack_header = Struct(">Q").unpack_from  # 56 header bits and the next 8
 _HEADER, _CHECKSUM = 7, 2
 
-# Frames in a row that make a stream: at the first byte, behind an ID3 tag, and behind junk.
+# Frames in a row that identify a stream: at the first byte, after an ID3 tag, and after junk.
 _CHAIN_AT_START, _CHAIN_AFTER_TAG, _CHAIN_AFTER_JUNK = 3, 2, 8
-_SYNC = 0xFFF0  # twelve bits, and after the version bit a layer that is always 0
+_SYNC = 0xFFF0  # twelve bits, then the version bit, then a layer that is always 0
 _SYNC_MASK = 0xFFF6
-# Of the header's first 28 bits those that do not change within a stream: sync, profile, sample rate, channels.
+# The bits of the first 28 that are constant within a stream: sync, profile, sample rate, channels.
 _SAME_STREAM = 0xFFF6FDC
-# The shortest element that is heard takes 29 bits, and the end of a block three (ISO/IEC 14496-3 section 4.4.2).
+# The shortest audible element takes 29 bits, and the end of a block 3 (ISO/IEC 14496-3 section 4.4.2).
 _MIN_BLOCK_BYTES = 4
-_BLOCK_SAMPLES = 1024  # at the core rate: SBR doubles rate and samples alike
+_BLOCK_SAMPLES = 1024  # at the core rate: SBR doubles both rate and samples
 
 
 def is_adts(view: memoryview, position: int, *, tagged: bool) -> bool:
-    """Whether enough frames follow each other from `position` on; `tagged`: an ID3 tag ends there."""
+    """Whether `position` starts enough consecutive frames; `tagged`: an ID3 tag ends there."""
     return _is_chain(view, position, _CHAIN_AFTER_TAG if tagged else _CHAIN_AT_START)
 
 
 def find_adts(view: memoryview, start: int, end: int, budget: Budget) -> int | None:
-    """Where from `start` to `end` a stream begins, behind junk."""
+    """Where a stream begins after junk, between `start` and `end`."""
     for position in occurrences(view[: end + 1], b"\xff", start):
         budget.spend()
         if _is_chain(view, position, _CHAIN_AFTER_JUNK):
@@ -35,13 +35,13 @@ def find_adts(view: memoryview, start: int, end: int, budget: Budget) -> int | N
 
 
 def measure_adts(view: memoryview, start: int, found: Finding, budget: Budget) -> None:
-    """Measures the frames from `start` on; each counts at its own rate, as decoders have it."""
+    """Measures the frames from `start` on, each at its own rate, as decoders do."""
     found.codec = "aac"
     found.has_audio = True
     position, previous = start, 0
     seconds = 0.0
     while position + _HEADER < len(view) and seconds <= budget.max_seconds:
-        budget.spend(8)  # a run of frames, however short, costs as much as that
+        budget.spend(8)  # even the shortest run of frames costs this much
         word = _read_header(view, position)
         if not _frame_size(view, position):
             position = _resync(view, position + 1, previous, budget)
@@ -53,7 +53,7 @@ def measure_adts(view: memoryview, start: int, found: Finding, budget: Budget) -
 
 
 def _count_run(view: memoryview, position: int, stream: int, budget: Budget) -> tuple[int, int]:
-    """How many blocks the whole frames of one stream hold that follow each other, and where they end."""
+    """Number of blocks in consecutive whole frames of one stream, and where they end."""
     last = len(view) - 8
     limit = max_unit_bytes(stream >> 2 & 7)
     frames = blocks = 0
@@ -65,8 +65,8 @@ def _count_run(view: memoryview, position: int, stream: int, budget: Budget) -> 
         position += size
         frames += 1
         payload = size - _HEADER - (0 if stream & 0x1000 else _CHECKSUM)
-        # The number of blocks is a header's claim: no more than there are bytes for. And decoders go on to the
-        # next block when bytes are left: what cannot be one block counts as the least number it can be.
+        # The header states the number of blocks; the bytes limit it. If bytes are left, decoders read them as
+        # another block, so a frame too long for one block counts as the fewest blocks that fit.
         said = (word >> 8 & 3) + 1
         blocks += max(min(said, payload // _MIN_BLOCK_BYTES), 0 if payload <= limit else -(-payload // limit))
         if not frames % BATCH:
@@ -78,13 +78,13 @@ def _count_run(view: memoryview, position: int, stream: int, budget: Budget) -> 
 
 
 def _read_header(view: memoryview, position: int) -> int:
-    """The header's 56 bits and 8 more, as one number; 0 where the file ends before."""
+    """The header's 56 bits and the next 8, as one number; 0 if the file ends first."""
     head = bytes(view[position : position + 8])
     return int.from_bytes(head.ljust(8, b"\0"), "big") if len(head) >= _HEADER else 0
 
 
 def _frame_size(view: memoryview, position: int) -> int:
-    """Bytes of the whole frame at `position`; 0 when there is none."""
+    """Bytes of the whole frame at `position`; 0 if there is none."""
     word = _read_header(view, position)
     size = word >> 21 & 0x1FFF
     if word >> 48 & _SYNC_MASK != _SYNC or word >> 42 & 15 >= len(RATES) or size < _HEADER:
@@ -93,9 +93,9 @@ def _frame_size(view: memoryview, position: int) -> int:
 
 
 def _resync(view: memoryview, position: int, previous: int, budget: Budget) -> int:
-    """Where frames go on after tags, damage or junk; the end when they do not.
+    """Where frames continue after tags, damage or junk; the end of the file if they do not.
 
-    One frame of the stream that was playing is enough, so that junk between all frames hides none.
+    One frame of the current stream is enough, so junk between frames cannot hide any.
     """
     for at in occurrences(view, b"\xff", position):
         budget.spend(2)
@@ -112,7 +112,7 @@ def _resync(view: memoryview, position: int, previous: int, budget: Budget) -> i
 
 
 def _is_chain(view: memoryview, position: int, wanted: int) -> bool:
-    """Whether `wanted` frames of one stream follow each other, or two that end with the file."""
+    """Whether `wanted` frames of one stream are consecutive, or two that end with the file."""
     first = _read_header(view, position) >> 36
     for count in range(wanted):
         same = not (_read_header(view, position) >> 36 ^ first) & _SAME_STREAM

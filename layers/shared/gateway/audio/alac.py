@@ -1,4 +1,4 @@
-"""Apple Lossless packets: how many samples each holds (ALACMagicCookieDescription, reference decoder)."""
+"""Counts the samples in Apple Lossless packets (ALACMagicCookieDescription, reference decoder)."""
 
 from struct import unpack_from
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 class AlacPackets:
-    """Counts samples of ALAC packets: as many as the cookie says, or the packet's own number."""
+    """Counts samples of ALAC packets: the packet's own number, or else the cookie's."""
 
     name = "alac"
     looped = True
@@ -19,7 +19,7 @@ class AlacPackets:
         self._frame = frame
 
     def count(self, view: memoryview, starts: "Sequence[int]", sizes: "Sequence[int]", /) -> int:
-        """Samples in these packets; the last one of a file is usually a short one."""
+        """Samples in these packets; the last packet of a file is usually short."""
         total = 0
         for start, size in zip(starts, sizes, strict=True):
             # 3 bits element, 4 instance, 12 unused, 1 "has its own length", 2 shift, 1 verbatim; then the
@@ -31,7 +31,7 @@ class AlacPackets:
 
 
 def read_magic_cookie(cookie: bytes) -> AlacPackets | None:
-    """The ALACSpecificConfig of 24 bytes."""
+    """Reads the 24-byte ALACSpecificConfig."""
     if len(cookie) < 24:
         return None
     frame, rate = unpack_from(">I", cookie)[0], unpack_from(">I", cookie, 20)[0]

@@ -1,4 +1,4 @@
-"""ISO base media file format boxes: a row of size, type, body (ISO/IEC 14496-12 section 4.2)."""
+"""ISO base media file format boxes: size, type, body (ISO/IEC 14496-12 section 4.2)."""
 
 from struct import unpack_from
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def boxes(view: memoryview, budget: Budget) -> "Iterator[tuple[bytes, int, memoryview, bool]]":
-    """Type, position and body of each box in `view`, and whether it is whole: the last may be cut short."""
+    """Type, position and body of each box in `view`, and whether it is whole (the last may be cut short)."""
     position, end = 0, len(view)
     while position + 8 <= end:
         budget.spend()
@@ -28,12 +28,12 @@ def boxes(view: memoryview, budget: Budget) -> "Iterator[tuple[bytes, int, memor
 
 
 def find_box(view: memoryview, path: str, budget: Budget) -> memoryview:
-    """The body of the first box at `path`, such as "mdia/minf"; empty when it is missing."""
+    """The body of the first box at `path`, such as "mdia/minf"; empty if missing."""
     for name in path.encode().split(b"/"):
         view = next((body for kind, _, body, _ in boxes(view, budget) if kind == name), view[:0])
     return view
 
 
 def read_integer(body: memoryview, position: int, width: int) -> int:
-    """A big-endian field of a box; 0 when the box is too short."""
+    """A big-endian field of a box; 0 if the box is too short."""
     return int.from_bytes(body[position : position + width], "big") if position + width <= len(body) else 0

@@ -1,4 +1,4 @@
-"""FLAC: a walk over the frames themselves (RFC 9639), in a file of their own or as packets."""
+"""FLAC: counts the frames themselves (RFC 9639), in a FLAC file or as packets."""
 
 from .limits import Budget, occurrences
 from .result import Finding
@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _STREAMINFO = 34  # bytes (RFC 9639 section 8.2)
-# RFC 9639 sections 9.1.1 and 9.1.2; a value of 0 stands elsewhere or is reserved.
+# RFC 9639 sections 9.1.1 and 9.1.2; 0: given elsewhere or reserved.
 _BLOCKS = (0, 192, 576, 1152, 2304, 4608, 0, 0, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 _RATES = (0, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000)
 _ID3V1 = 128
 
 
 def _crc_table(polynomial: int, width: int) -> list[int]:
-    """The CRC of every byte; it is linear, so those of the eight single bits make all."""
+    """The CRC of every byte, built from the CRCs of the eight single bits (a CRC is linear)."""
     table = [0]
     crc = 1 << (width - 1)
     for _ in range(8):
@@ -29,7 +29,7 @@ _CRC16 = _crc_table(0x8005, 16)
 
 
 class Frame:
-    """A frame header: `samples` a channel, `rate` in Hz (0: as STREAMINFO says), and what tells it apart."""
+    """A frame header: `samples` per channel, `rate` in Hz (0: as in STREAMINFO), and identifying bits."""
 
     __slots__ = ("number", "rate", "samples", "shape", "variable")
 
@@ -43,7 +43,7 @@ class Frame:
         self.variable = variable
 
     def follows(self, previous: "Frame") -> bool:
-        """Whether chance cannot have made this: a CRC-8 and the same 12 bits of shape, or the next number."""
+        """Whether this is no coincidence: a CRC-8 and the same 12 bits of shape, or the next number."""
         if self.variable != previous.variable or self.shape[1:] != previous.shape[1:]:
             return False
         step = previous.samples if previous.variable else 1
@@ -51,7 +51,7 @@ class Frame:
 
 
 def read_frame(view: memoryview, position: int) -> Frame | None:
-    """The frame header at `position` (RFC 9639 section 9.1); None when it is none or its CRC-8 is wrong."""
+    """The frame header at `position` (RFC 9639 section 9.1); None if there is none or its CRC-8 is wrong."""
     head = bytes(view[position : position + 16])
     if len(head) < 6 or head[0] != 0xFF or head[1] & 0xFE != 0xF8:
         return None
@@ -84,12 +84,12 @@ def read_frame(view: memoryview, position: int) -> Frame | None:
 
 
 def read_streaminfo_rate(block: bytes) -> int:
-    """The sample rate in Hz that a STREAMINFO block names (RFC 9639 section 8.2); 0 when it is cut short."""
+    """The sample rate in Hz in a STREAMINFO block (RFC 9639 section 8.2); 0 if cut short."""
     return int.from_bytes(block[10:13], "big") >> 4 if len(block) >= _STREAMINFO else 0
 
 
 class FlacFrames:
-    """Counts samples of FLAC frames carried as the packets of another container."""
+    """Counts samples of FLAC frames that another container carries as packets."""
 
     name = "flac"
     looped = True
@@ -99,7 +99,7 @@ class FlacFrames:
         self.rate = rate
 
     def count(self, view: memoryview, starts: "Sequence[int]", _sizes: "Sequence[int]", /) -> int:
-        """Samples at STREAMINFO's rate; a frame that names its own rate is converted, no frame is nothing."""
+        """Samples at STREAMINFO's rate: converts frames with their own rate, skips what is not a frame."""
         total = 0.0
         for start in starts:
             frame = read_frame(view, start)
@@ -110,7 +110,7 @@ class FlacFrames:
 
 
 def is_flac(view: memoryview) -> bool:
-    """The magic, and a STREAMINFO block that can be one (RFC 9639 sections 8.1 and 8.2)."""
+    """Checks the magic and a plausible STREAMINFO block (RFC 9639 sections 8.1 and 8.2)."""
     block = bytes(view[: 8 + _STREAMINFO])
     blocks = int.from_bytes(block[8:10], "big"), int.from_bytes(block[10:12], "big")
     magic = block[:4] == b"fLaC" and block[4:8] in (b"\0\0\0\x22", b"\x80\0\0\x22")
@@ -118,14 +118,14 @@ def is_flac(view: memoryview) -> bool:
 
 
 def measure_flac(view: memoryview, found: Finding, budget: Budget) -> None:
-    """Adds up the frames behind the metadata blocks; the file begins with `fLaC`."""
+    """Adds up the frames after the metadata blocks; the file begins with `fLaC`."""
     found.codec = "flac"
     found.has_audio = True
     position, rate = _skip_metadata(view, 4, budget)
     samples: dict[int, int] = {}  # by rate
     for begin, end, frame in _frames(view, position, budget):
         hertz = frame.rate or rate
-        # The last frame has no successor to vouch for its end: it may be cut short.
+        # No next frame confirms where the last one ends: it may be cut short.
         if end < len(view) or _is_whole(view, begin, budget):
             samples[hertz] = samples.get(hertz, 0) + frame.samples
         if hertz and samples.get(hertz, 0) > budget.max_seconds * hertz:
@@ -151,8 +151,8 @@ def _skip_metadata(view: memoryview, position: int, budget: Budget) -> tuple[int
 def _frames(view: memoryview, position: int, budget: Budget) -> "Iterator[tuple[int, int, Frame]]":
     """Start, end and header of each frame from `position` on.
 
-    A frame's length stands nowhere, so the next frame is searched for, and a sync code is not yet a frame: it
-    has to follow from the one before, or the one before has to end there by its CRC-16.
+    No field gives a frame's length, so this searches for the next frame. A sync code alone is not enough: the
+    header must follow from the previous one, or the previous frame's CRC-16 must end there.
     """
     current: Frame | None = None
     begin = 0
@@ -176,7 +176,7 @@ def _frames(view: memoryview, position: int, budget: Budget) -> "Iterator[tuple[
 
 
 def _is_whole(view: memoryview, begin: int, budget: Budget) -> bool:
-    """Whether the last frame, at `begin`, ends by its CRC-16 where the audio does (tags may follow)."""
+    """Whether the CRC-16 of the last frame, at `begin`, ends where the audio does (tags may follow)."""
     tail = view[begin:]
     if bytes(tail[-_ID3V1:]).startswith(b"TAG"):
         tail = tail[:-_ID3V1]
@@ -185,7 +185,7 @@ def _is_whole(view: memoryview, begin: int, budget: Budget) -> bool:
 
 
 def _crc16(data: memoryview, budget: Budget) -> int:
-    """The CRC-16 of RFC 9639 section 9.3: 0 over a whole frame, its own last two bytes included."""
+    """The CRC-16 of RFC 9639 section 9.3: 0 over a whole frame including its last two bytes."""
     budget.spend(len(data) // 16)
     crc = 0
     for byte in bytes(data):

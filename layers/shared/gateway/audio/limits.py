@@ -1,32 +1,31 @@
-"""The bounds that keep a walk over hostile bytes short."""
+"""Limits that keep the reading of hostile bytes short."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_ELEMENTS = 750_000
-"""Elements (pages, boxes, blocks, frames) that one probe visits: 4 hours of 20 ms packets, under a second."""
+"""Elements (pages, boxes, blocks, frames) that one probe reads: 4 hours of 20 ms packets, under a second."""
 
 MAX_TRIM_SECONDS = 0.3
-"""What a container header may take off one end of a stream. Priming and padding of every codec fit (2,112
-samples of AAC at 8 kHz are 0.264 s); a header that claims more is not believed, so a lie gains no more than
-this."""
+"""The most a container header may take off one end of a stream. Priming and padding of every codec fit (2,112
+samples of AAC at 8 kHz are 0.264 s). A larger claim is ignored, so a false one gains no more than this."""
 
 MAX_JUNK_BYTES = 1 << 16
-"""Bytes that are skipped before a container, ID3 tags aside."""
+"""Bytes skipped before a container, not counting ID3 tags."""
 
 BATCH = 4096
-"""Packets measured at once: enough to amortise a call, few enough to need no memory."""
+"""Packets measured at once: enough to amortise a call, few enough to need little memory."""
 
 _WINDOW = 1 << 15
 
 
 class TooManyElementsError(Exception):
-    """The file has more elements than `MAX_ELEMENTS`: its duration stays unknown."""
+    """The file has more than `MAX_ELEMENTS` elements: its duration stays unknown."""
 
 
 class Budget:
-    """What one probe may spend: elements, and the seconds after which the answer no longer matters."""
+    """The limits of one probe: elements, and the seconds beyond which the exact duration no longer matters."""
 
     __slots__ = ("elements", "max_seconds")
 
@@ -35,14 +34,14 @@ class Budget:
         self.elements = elements
 
     def spend(self, elements: int = 1) -> None:
-        """Pay for `elements` steps; raises TooManyElementsError when nothing is left."""
+        """Use up `elements` steps; raises TooManyElementsError when none are left."""
         self.elements -= elements
         if self.elements < 0:
             raise TooManyElementsError
 
 
 def occurrences(view: memoryview, needle: bytes, start: int) -> "Iterator[int]":
-    """Positions of `needle` from `start` on; a memoryview has no find(), so growing windows are copied."""
+    """Positions of `needle` from `start` on; copies growing windows, as a memoryview has no find()."""
     overlap = len(needle) - 1
     size = 512
     while start < len(view):

@@ -1,4 +1,4 @@
-"""MP3: a walk from frame header to frame header (ISO/IEC 11172-3, 13818-3), past tags and damage."""
+"""MP3: reads frame header by frame header (ISO/IEC 11172-3, 13818-3), past tags and damage."""
 
 from struct import Struct
 
@@ -8,8 +8,8 @@ from .result import Finding
 
 _unpack_header = Struct(">I").unpack_from
 
-# Frames in a row that make an MP3: at the first byte, behind an ID3 tag, and behind junk, where chance and
-# other containers have more tries. Two that end where the file ends will do.
+# Frames in a row that identify an MP3: at the first byte, after an ID3 tag, and after junk, where random bytes
+# and other containers match more often. Two are enough if they end where the file ends.
 _CHAIN_AT_START, _CHAIN_AFTER_TAG, _CHAIN_AFTER_JUNK = 3, 2, 8
 _SYNC = 0x7FF  # eleven bits
 _MAX_FREE_FRAME = (
@@ -18,7 +18,7 @@ _MAX_FREE_FRAME = (
 
 
 def skip_id3(view: memoryview, budget: Budget) -> int:
-    """The position after all ID3v2 tags at the start (ID3v2.4.0 main structure, sections 3.1 and 3.4)."""
+    """The position after all leading ID3v2 tags (ID3v2.4.0 main structure, sections 3.1 and 3.4)."""
     position = 0
     while bytes(view[position : position + 3]) == b"ID3" and position + 10 <= len(view):
         budget.spend(2)
@@ -31,12 +31,12 @@ def skip_id3(view: memoryview, budget: Budget) -> int:
 
 
 def is_mp3(view: memoryview, position: int, *, tagged: bool) -> bool:
-    """Whether enough frames follow each other from `position` on; `tagged`: an ID3 tag ends there."""
+    """Whether `position` starts enough consecutive frames; `tagged`: an ID3 tag ends there."""
     return _is_chain(view, position, _CHAIN_AFTER_TAG if tagged else _CHAIN_AT_START)
 
 
 def find_mp3(view: memoryview, start: int, end: int, budget: Budget) -> int | None:
-    """Where from `start` to `end` a stream begins, behind junk."""
+    """Where a stream begins after junk, between `start` and `end`."""
     for position in occurrences(view[: end + 1], b"\xff", start):
         budget.spend()
         if _is_chain(view, position, _CHAIN_AFTER_JUNK):
@@ -53,11 +53,11 @@ def measure_mp3(view: memoryview, start: int, found: Finding, budget: Budget) ->
 
 
 def measure_frames(view: memoryview, start: int, budget: Budget) -> float:
-    """Seconds of all whole frames from `start` on, less what the encoder's own frame says is not recorded."""
+    """Seconds of all whole frames from `start` on, less what the encoder's tag says is not recorded."""
     position, previous, frames = start, 0, 0
     seconds = 0.0
     while position + 4 <= len(view) and seconds <= budget.max_seconds:
-        budget.spend(8)  # a run of frames, however short, costs as much as that
+        budget.spend(8)  # even the shortest run of frames costs this much
         header = _read_header(view, position)
         frame = read_frame(header)
         size = _frame_size(view, position)
@@ -78,7 +78,7 @@ def _read_header(view: memoryview, position: int) -> int:
 
 
 def _frame_size(view: memoryview, position: int) -> int:
-    """Bytes of the frame at `position`, 0 for none. In free format it ends where the next like it starts."""
+    """Bytes of the frame at `position`, 0 for none. A free-format frame ends where the next one starts."""
     header = _read_header(view, position)
     frame = read_frame(header)
     if frame is None or frame.size:
@@ -91,7 +91,7 @@ def _frame_size(view: memoryview, position: int) -> int:
 
 
 def _count_run(view: memoryview, position: int, header: int, size: int, budget: Budget) -> tuple[int, int]:
-    """How many whole frames of one stream follow each other, and where they end; `size` is the first's."""
+    """Number of consecutive whole frames of one stream, and where they end; `size`: of the first."""
     sizes = frame_sizes(header, size)
     last = len(view) - 4
     count = 0
@@ -110,10 +110,9 @@ def _count_run(view: memoryview, position: int, header: int, size: int, budget: 
 
 
 def _resync(view: memoryview, position: int, previous: int, budget: Budget) -> int:
-    """Where frames go on after tags, damage or junk; the end when they do not.
+    """Where frames continue after tags, damage or junk; the end of the file if they do not.
 
-    As decoders do, one frame of the stream that was playing is enough, so that junk between all frames hides
-    none.
+    One frame of the current stream is enough, as in decoders, so junk between frames cannot hide any.
     """
     for at in occurrences(view, b"\xff", position):
         budget.spend(2)
@@ -129,7 +128,7 @@ def _resync(view: memoryview, position: int, previous: int, budget: Budget) -> i
 
 
 def _is_chain(view: memoryview, position: int, wanted: int) -> bool:
-    """Whether `wanted` consistent frames follow each other, or two that end with the file."""
+    """Whether `wanted` consistent frames are consecutive, or two that end with the file."""
     first = _read_header(view, position)
     for count in range(wanted):
         header = _read_header(view, position)
@@ -141,12 +140,10 @@ def _is_chain(view: memoryview, position: int, wanted: int) -> bool:
 
 
 def _unrecorded_seconds(view: memoryview, start: int, count: int) -> float:
-    """Seconds of the first frame, when it is the encoder's tag, and of the delay and padding that the tag
-    names.
+    """Seconds of the first frame, if it is the encoder's tag, and of the delay and padding in the tag.
 
-    Xing/Info and VBRI frames are not played (Xing VBR header SDK; mp3-tech.org). The delay and padding are 12
-    bits each, so a lie is small; the padding counts only when the last frame the tag speaks of was really
-    there.
+    Xing/Info and VBRI frames are not played (Xing VBR header SDK; mp3-tech.org). Delay and padding are 12 bits
+    each, so a false value is small; padding counts only if the last frame that the tag counts is there.
     """
     frame = read_frame(_read_header(view, start))
     if frame is None:
@@ -164,7 +161,7 @@ def _unrecorded_seconds(view: memoryview, start: int, count: int) -> float:
     samples = frame.samples
     if tag[lame : lame + 4] in (b"LAME", b"Lavf", b"Lavc"):
         delays = int.from_bytes(tag[lame + 21 : lame + 24], "big")
-        samples += (delays >> 12) + 529  # a decoder's own delay is 528 samples and one
+        samples += (delays >> 12) + 529  # a decoder's own delay is 528 samples plus one
         if 0 < frames < count:
             samples += max(0, (delays & 4095) - 529)
     return samples / frame.rate

@@ -1,7 +1,6 @@
-"""MP4, M4A and QuickTime: the samples of the audio tracks that are really there (ISO/IEC 14496-12).
+"""MP4, M4A and QuickTime: counts the audio samples that are present (ISO/IEC 14496-12).
 
-Durations in mvhd, tkhd, mdhd, elst and the time-to-sample table are not read: samples are counted by their
-codec.
+Ignores the durations in mvhd, tkhd, mdhd, elst and the time-to-sample table: the codec's counter counts samples.
 """
 
 from struct import unpack_from
@@ -21,7 +20,7 @@ _MAX_TRACKS = 16
 
 
 def is_mp4(view: memoryview, budget: Budget) -> bool:
-    """A file type box of no image format; or a row of boxes with a movie in it, as old QuickTime starts."""
+    """A file type box that is not an image's; or boxes that include a movie, as in old QuickTime files."""
     kind = bytes(view[4:8])
     if kind == b"ftyp":
         brand = bytes(view[8:12])
@@ -35,7 +34,7 @@ def is_mp4(view: memoryview, budget: Budget) -> bool:
 
 
 def is_file_type(view: memoryview) -> bool:
-    """Whether the file begins with a file type box, and another box follows it."""
+    """Whether the file begins with a file type box followed by another box."""
     size = read_integer(view, 0, 4)
     if bytes(view[4:8]) != b"ftyp" or not 16 <= size <= 4096 or size % 4:
         return False
@@ -43,7 +42,7 @@ def is_file_type(view: memoryview) -> bool:
 
 
 def measure_mp4(view: memoryview, found: Finding, budget: Budget) -> None:
-    """Measures the longest audio track: the samples of its table and of all fragments."""
+    """Measures the longest audio track: the samples in its table and in all fragments."""
     movie: _Movie | None = None
     for kind, position, body, whole in boxes(view, budget):
         if kind == b"moov" and movie is None:
@@ -63,7 +62,7 @@ def measure_mp4(view: memoryview, found: Finding, budget: Budget) -> None:
 
 
 class _AudioTrack(Track):
-    """A track of a movie box; `priming` in seconds, `default_size` of a sample in a fragment in bytes."""
+    """A track of a movie box; `priming` in seconds; `default_size` in bytes, of a sample in a fragment."""
 
     __slots__ = ("default_size", "priming", "table")
 
@@ -80,9 +79,8 @@ class _AudioTrack(Track):
 def _read_priming(trak: memoryview, budget: Budget) -> float:
     """Seconds that the edit list skips at the start (ISO/IEC 14496-12 section 8.6.6).
 
-    Empty edits only delay. More than one edit of the media is an arrangement, not priming, and is not
-    followed. The length of the edit is one more duration that a client can write anything into, so padding at
-    the end stays.
+    Empty edits only delay. Several edits of the media are an arrangement, not priming, and are ignored. A
+    client can write anything into the edit's length, so padding at the end stays.
     """
     media = find_box(trak, "mdia/mdhd", budget)
     scale = read_integer(media, 20 if _is_wide(media) else 12, 4)
@@ -95,7 +93,7 @@ def _read_priming(trak: memoryview, budget: Budget) -> float:
 
 
 def _is_wide(body: memoryview) -> bool:
-    """Whether a full box is of version 1, with times of 64 bits."""
+    """Whether a full box is version 1, with 64-bit times."""
     return read_integer(body, 0, 1) == 1
 
 
@@ -121,7 +119,7 @@ class _Movie:
                 track.default_size = read_integer(defaults, 16, 4)
 
     def is_silent(self) -> bool:
-        """Whether there are tracks, and every one is known to be no audio."""
+        """Whether there are tracks and none of them can be audio."""
         return bool(self._handlers) and all(handler in _NO_AUDIO for handler in self._handlers)
 
 
@@ -137,8 +135,8 @@ def _add_fragments(movie: _Movie, position: int, moof: memoryview, budget: Budge
         flags = read_integer(header, 1, 3)
         audio = movie.tracks.get(read_integer(header, 4, 4))
         size = audio.default_size if audio else 0
-        # Without an own base, data counts from the fragment's start, or goes on where that of the track
-        # before ended.
+        # Without a base of its own, data starts at the fragment's start, or where the previous track's data
+        # ended.
         base = position if flags & 0x020000 else data_end
         at = 8
         if flags & 0x01:

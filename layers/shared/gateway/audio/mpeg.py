@@ -1,4 +1,4 @@
-"""MPEG audio frame headers, layers II and III: how long a frame is, in bytes and in samples."""
+"""MPEG audio frame headers, layers II and III: the length of a frame in bytes and samples."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -9,17 +9,17 @@ _KBPS_1_3 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _KBPS_1_2 = (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384)
 _KBPS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _RATES = (44100, 48000, 32000)
-_DIVIDE = {3: 1, 2: 2, 0: 4}  # version bits -> what MPEG-1's rates are divided by
+_DIVIDE = {3: 1, 2: 2, 0: 4}  # version bits -> divisor of MPEG-1's rates
 _LAYER_3, _LAYER_2 = 1, 2
 
 KEY_SHIFT = 9
-"""`header >> KEY_SHIFT` decides a frame's size: sync, version, layer, protection, bitrate, rate, padding."""
+"""`header >> KEY_SHIFT` sets a frame's size: sync, version, layer, protection, bitrate, rate, padding."""
 SAME_STREAM = 0xFFFE0C00
-"""The header bits that do not change within a stream: sync, version, layer and sample rate."""
+"""The header bits that are constant within a stream: sync, version, layer and sample rate."""
 
 
 class Frame:
-    """What one header says: `size` in bytes (0: free format, the next header ends it), samples, rate (Hz)."""
+    """The fields of one header: `size` in bytes (0: free format, the next header ends it), samples, rate (Hz)."""
 
     __slots__ = ("codec", "mono", "mpeg1", "rate", "samples", "size")
 
@@ -33,7 +33,7 @@ class Frame:
 
 
 def read_frame(header: int) -> Frame | None:
-    """The frame that a 32-bit big-endian header announces; None when it is no header of layer II or III."""
+    """The frame that a 32-bit big-endian header describes; None if it is not a layer II or III header."""
     version, layer = header >> 19 & 3, header >> 17 & 3
     bitrate, rate_index, padding = header >> 12 & 15, header >> 10 & 3, header >> 9 & 1
     if header >> 21 != 0x7FF or version == 1 or layer not in (_LAYER_2, _LAYER_3):
@@ -51,9 +51,9 @@ _sizes: dict[int, dict[int, int]] = {}
 
 
 def frame_sizes(header: int, size: int) -> dict[int, int]:
-    """Bytes of every frame of the stream that `header` is of, by `header >> KEY_SHIFT`.
+    """Bytes of every frame in the stream of `header`, by `header >> KEY_SHIFT`.
 
-    `size` is that of the frame itself: in a free-format stream all are as long, but for the padding byte.
+    `size` is this frame's: in a free-format stream all frames have it, apart from the padding byte.
     """
     stream = header & SAME_STREAM
     if stream not in _sizes:
@@ -70,7 +70,7 @@ def frame_sizes(header: int, size: int) -> dict[int, int]:
 
 
 class MpegFrames:
-    """Counts MPEG audio frames carried as packets, in ticks of a clock that every sample rate divides."""
+    """Counts MPEG audio frames carried as packets, in ticks of a clock that all sample rates divide."""
 
     looped = True
     priming = 0

@@ -1,4 +1,4 @@
-"""Ogg: the packets of every logical stream, page by page (RFC 3533), less what the last granule trims."""
+"""Ogg: the packets of every logical stream, page by page (RFC 3533), less what the last granule trims off."""
 
 from binascii import crc32
 from itertools import accumulate
@@ -14,17 +14,17 @@ _unpack_page = Struct("<4sBBqIIIB").unpack_from
 _HEADER = 27
 _CONTINUED, _FIRST, _LAST = 1, 2, 4
 _NO_GRANULE = -1
-_MAX_HEADER_PAGES = 1024  # pages that header packets may spread over, cover art in the comments included
+_MAX_HEADER_PAGES = 1024  # pages that header packets may span, with cover art in the comments
 
 _OTHER_AUDIO = {b"Speex   ": "speex", b"PCM     ": "pcm", b"CELT    ": "celt"}
 _NO_AUDIO = (b"\x80theora", b"BBCD\0", b"OVP80", b"\x80kate", b"\x80daala")
-_INDEX = b"fishead\0"  # Skeleton speaks about the other streams and is no track itself
+_INDEX = b"fishead\0"  # Skeleton describes the other streams and is not a track
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def measure_ogg(view: memoryview, found: Finding, budget: Budget) -> None:
-    """Adds up the links of a chain; in each, the longest of the audio streams that are multiplexed."""
+    """Adds up the links of a chain: in each, the longest of the multiplexed audio streams."""
     walk = _Walk(view, found, budget)
     position = 0
     while position < len(view) and walk.seconds() <= budget.max_seconds:
@@ -40,7 +40,7 @@ def measure_ogg(view: memoryview, found: Finding, budget: Budget) -> None:
 
 
 def is_page(view: memoryview, budget: Budget) -> bool:
-    """Whether the file begins with a whole page, its checksum right, that begins a stream."""
+    """Whether the file begins with a whole page that has a correct checksum and begins a stream."""
     page = _Page(view, 0) if len(view) >= _HEADER else None
     if page is None or not page.valid or not page.flags & _FIRST or page.end > len(view):
         return False
@@ -49,10 +49,10 @@ def is_page(view: memoryview, budget: Budget) -> bool:
 
 
 def _checksum(page: memoryview) -> int:
-    """Ogg's CRC-32 (RFC 3533 section 6) of a page, whose own checksum field counts as zero.
+    """Ogg's CRC-32 (RFC 3533 section 6) of a page, with its checksum field taken as zero.
 
-    It has zlib's polynomial, but takes the highest bit first and inverts nothing: so the bits of each byte
-    are reversed before, those of the result after, and the inversions undone.
+    It uses zlib's polynomial, but takes the highest bit first and inverts nothing. So this reverses the bits
+    of each byte before, reverses those of the result after, and undoes the inversions.
     """
     blank = b"".join((page[:22], b"\0\0\0\0", page[26:]))
     crc = crc32(blank.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
@@ -60,7 +60,7 @@ def _checksum(page: memoryview) -> int:
 
 
 class _Page:
-    """A page header (RFC 3533 section 6), and where the data lies: from `body` to `end`."""
+    """A page header (RFC 3533 section 6), and its data from `body` to `end`."""
 
     __slots__ = (
         "body",
@@ -93,7 +93,7 @@ class _Walk:
         self._found = found
         self._budget = budget
         self._streams: dict[int, _Stream] = {}
-        self._in_link = False  # a page that starts no stream was seen: the next that does starts a new link
+        self._in_link = False  # after a page that starts no stream, the next that does starts a new link
         self._finished = 0.0
         self._longest = 0.0
         self.damaged = False
@@ -105,16 +105,16 @@ class _Walk:
         return self._finished + self._longest
 
     def add_page(self, position: int) -> int:
-        """Takes the page at `position`; returns its bytes, or 0 when it is none, cut short or damaged.
+        """Adds the page at `position`; returns its bytes, or 0 if it is not a page, cut short or damaged.
 
-        Decoders drop such a page, too.
+        Decoders drop such a page too.
         """
         view = self._view
         self._budget.spend(5)
         page = _Page(view, position) if position + _HEADER <= len(view) else None
         if page is None or not page.valid or page.end > len(view):
             return 0
-        # The checksum costs a step for 128 bytes, a packet half of one.
+        # The checksum costs one step per 128 bytes, a packet half a step.
         self._budget.spend((page.size >> 7) + (len(page.lacing) >> 1))
         if page.checksum != _checksum(view[position : page.end]):
             return 0
@@ -145,7 +145,7 @@ class _Walk:
 
 
 class _Stream:
-    """One logical stream: its packets are measured as the pages that complete them arrive."""
+    """One logical stream; measures each packet when the page that completes it arrives."""
 
     def __init__(self, packet: bytes) -> None:
         self.codec: str | None = None
@@ -157,9 +157,9 @@ class _Stream:
         self._granule = 0
         self._sequence = -1
         self._open: tuple[int, int] | None = (
-            None  # start and bytes so far of a packet that the next page goes on with
+            None  # start and bytes so far of a packet that the next page continues
         )
-        self._pages: list[memoryview] = []  # what the header pages hold
+        self._pages: list[memoryview] = []  # the data of the header pages
         self._identify(packet)
 
     def _identify(self, packet: bytes) -> None:
@@ -168,14 +168,14 @@ class _Stream:
         elif packet.startswith(b"\x01vorbis"):
             self.codec, self.headers = "vorbis", 3
         elif packet.startswith(b"\x7fFLAC") and packet[9:13] == b"fLaC":
-            # The other metadata blocks are packets that are no frames (RFC 9639 section 10.1).
+            # The other metadata blocks are packets, but not frames (RFC 9639 section 10.1).
             rate = read_streaminfo_rate(packet[17:])
             self.codec, self._packets, self.headers = "flac", FlacFrames(rate), 1
         else:
             self.codec = _OTHER_AUDIO.get(packet[:8])
 
     def add_page(self, view: memoryview, page: _Page) -> float:
-        """Measures the packets that end on this page; returns the seconds of the stream so far."""
+        """Measures the packets that end on this page; returns the stream's seconds so far."""
         continued = bool(page.flags & _CONTINUED)
         if not continued or page.sequence != (self._sequence + 1) & 0xFFFFFFFF:
             self._open = None
@@ -188,9 +188,9 @@ class _Stream:
         self._samples += samples
         if page.granule != _NO_GRANULE:
             if page.flags & _LAST:
-                # The last granule position may stand before the end of the last packet (RFC 7845 section 4.4,
-                # Vorbis I section A.2). It is compared with the page before, because a stream may start
-                # anywhere, and takes no more than the samples of its own page.
+                # The last granule position may be before the end of the last packet (RFC 7845 section 4.4,
+                # Vorbis I section A.2). Compare it with the page before, because a stream may start anywhere;
+                # trim no more than the samples of its own page.
                 self._trimmed = min(max(0, self._granule + samples - page.granule), samples)
             self._granule = page.granule
         packets = self._packets
@@ -199,9 +199,9 @@ class _Stream:
         return max(0, self._samples - packets.priming - self._trimmed) / packets.rate
 
     def _split(self, body: int, lacing: bytes, continued: bool) -> tuple[list[int], list[int]]:
-        """Starts and sizes of the packets that end on this page (RFC 3533 section 5), empty ones left out.
+        """Starts and sizes of the packets that end on this page (RFC 3533 section 5), without empty ones.
 
-        A packet that began on an earlier page starts there: 255 bytes of it at least are together.
+        A packet that began on an earlier page starts there: at least its first 255 bytes are contiguous.
         """
         if self._open is None and not continued and 255 not in lacing and 0 not in lacing:
             return list(accumulate(lacing, initial=body))[:-1], list(lacing)
@@ -222,12 +222,12 @@ class _Stream:
         return starts, sizes
 
     def _skip_headers(self, starts: list[int], sizes: list[int]) -> tuple[list[int], list[int]]:
-        """Leaves out the header packets; a Vorbis stream can be measured once its third has come."""
+        """Drops the header packets; a Vorbis stream can be measured after its third one."""
         count = min(self.headers, len(starts))
         self.headers -= count
         if self.codec == "vorbis":
             if not self.headers:
-                # The setup header ends its page (Vorbis I section A.2), and no other place holds its magic.
+                # The setup header ends its page (Vorbis I section A.2), and its magic occurs nowhere else.
                 pages = b"".join(self._pages)
                 setup = pages[pages.rfind(b"\x05vorbis") :]
                 self._packets = read_vorbis_headers(self._identification, setup)

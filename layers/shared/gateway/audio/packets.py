@@ -1,4 +1,4 @@
-"""Packets of audio in a container's track: measured in batches by the counter of their codec."""
+"""Packets of audio in a container's track, measured in batches by their codec's counter."""
 
 from itertools import accumulate
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Packets(Protocol):
-        """Counts samples of one codec's packets, which have to come in order.
+        """Counts samples of one codec's packets, which must come in order.
 
-        `rate` is in Hz, `priming` the samples at the start that the codec itself says are not played.
-        `looped` says that every packet costs a step of the interpreter, which the walk has to pay for.
+        `rate` is in Hz; `priming` is the samples at the start that the codec says are not played.
+        `looped`: each packet costs an interpreter step, so it counts against the budget.
         """
 
         name: str
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
         looped: bool
 
         def count(self, view: memoryview, starts: Sequence[int], sizes: Sequence[int], /) -> int:
-            """Samples in the packets that start at `starts`, `sizes` bytes long, none of them empty."""
+            """Samples in the packets that start at `starts`, `sizes` bytes long; none are empty."""
             ...
 
 
 class Track:
-    """One track of the file in `view`; `packets` is None when nothing here can count its codec."""
+    """One track of the file in `view`; `packets` is None if nothing here can count its codec."""
 
     __slots__ = ("_budget", "_sizes", "_starts", "_view", "codec", "long_enough", "packets", "samples")
 
@@ -49,7 +49,7 @@ class Track:
         return len(self._view)
 
     def add(self, start: int, size: int) -> None:
-        """Takes the packet of `size` bytes at `start`, which lies within the file."""
+        """Adds the packet of `size` bytes at `start`, which is within the file."""
         if size > 0 and self.packets:
             self._starts.append(start)
             self._sizes.append(size)
@@ -57,7 +57,7 @@ class Track:
                 self.flush()
 
     def add_row(self, start: int, sizes: "Sequence[int]") -> None:
-        """Takes packets that lie one behind the other from `start` on, as far as the file goes."""
+        """Adds consecutive packets from `start` on, up to the end of the file."""
         if start < 0 or not self.packets:
             return
         self._budget.spend(1 + len(sizes) // 16)
@@ -84,7 +84,7 @@ class Track:
             self._sizes.clear()
 
     def seconds(self, before: float = 0.0, after: float = 0.0) -> float:
-        """Seconds of what was flushed, less those the container says are not played, where plausible."""
+        """Seconds flushed so far, less what the container says is not played, if plausible."""
         if self.packets is None or not self.packets.rate:
             return 0.0
         before = before if before <= MAX_TRIM_SECONDS else 0.0

@@ -1,4 +1,4 @@
-"""Linear PCM and the fixed-size block codecs: samples from a number of bytes."""
+"""Linear PCM and the fixed-size block codecs: from bytes to samples."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -6,7 +6,7 @@ if TYPE_CHECKING:
 
 
 class PcmBytes:
-    """Counts samples of audio whose frames (one sample of each channel) all have the same size in bytes."""
+    """Counts samples of audio whose frames (one sample per channel) all have the same number of bytes."""
 
     looped = False
     priming = 0
@@ -17,15 +17,15 @@ class PcmBytes:
         self.frame_bytes = frame_bytes
 
     def count(self, _view: memoryview, _starts: "Sequence[int]", sizes: "Sequence[int]", /) -> int:
-        """Samples in these packets, each holding whole frames."""
+        """Samples in these packets, which hold whole frames."""
         return sum(sizes) // self.frame_bytes
 
 
 def adpcm_samples(size: int, block: int, head: int, seed: int, channels: int) -> int:
-    """Samples of 4-bit ADPCM in `size` bytes: blocks of `block` bytes, the last one perhaps shorter.
+    """Samples of 4-bit ADPCM in `size` bytes: blocks of `block` bytes, the last may be shorter.
 
-    A block has `head` bytes a channel, which hold `seed` samples themselves, then two samples a byte: 4 and 1
-    in IMA, 7 and 2 in Microsoft's (Multimedia Data Standards Update 1994, "IMA ADPCM" and "MS ADPCM").
+    A block has `head` bytes per channel, which hold `seed` samples, then two samples per byte: 4 and 1 in IMA,
+    7 and 2 in Microsoft's (Multimedia Data Standards Update 1994, "IMA ADPCM" and "MS ADPCM").
     """
 
     def block_samples(length: int) -> int:

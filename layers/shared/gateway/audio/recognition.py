@@ -1,4 +1,4 @@
-"""Which container a file is, by its content alone: at its first byte, behind tags, or behind junk."""
+"""Recognises a container by its content alone: at the first byte, after tags, or after junk."""
 
 from .adts import find_adts, is_adts, measure_adts
 from .flac import is_flac, measure_flac
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 def measure_audio(view: memoryview, found: Finding, budget: Budget) -> None:
     """Recognises the container and measures it.
 
-    What stands at the first byte, or behind ID3 tags, wins. When that is no container, what follows within
-    64 KiB is: decoders skip junk, so one byte of it must not hide the audio.
+    A container at the first byte, or after ID3 tags, wins. If there is none, the next 64 KiB are searched:
+    decoders skip junk, so one byte of it must not hide the audio.
     """
     start = skip_id3(view, budget)
     _measure_at(view, start, found, budget)
     if found.seconds or _is_container(found.format, view[start:], budget):
         return
     behind = list(_behind_junk(view, start, budget))
-    # Decoders differ in what they take for junk: a short decoy must hide neither a long recording nor one whose
+    # Decoders differ in what they treat as junk: a short decoy must not hide a long recording, or one whose
     # length cannot be measured.
     if behind and all(each.seconds for each in behind):
         found.take(max(behind, key=lambda each: each.seconds or 0))
 
 
 def _is_container(format: str | None, body: memoryview, budget: Budget) -> bool:
-    """Whether it is more than the magic of the first four bytes, or than frames without samples."""
+    """Whether it is more than four bytes of magic, or frames without samples."""
     if format == "ogg":
         return is_page(body, budget)
     if format == "flac":
@@ -44,7 +44,7 @@ def _is_container(format: str | None, body: memoryview, budget: Budget) -> bool:
 
 
 def _measure_at(view: memoryview, start: int, found: Finding, budget: Budget) -> None:
-    """Measures what begins at `start`; `found.format` stays None when it is nothing we know."""
+    """Measures what begins at `start`; `found.format` stays None if it is unknown."""
     body = view[start:]
     magic = bytes(body[:4])
     if is_wav(body):
@@ -77,7 +77,7 @@ _MEASURES = {
     "webm": measure_webm,
     "mp4": measure_mp4,
 }
-# How each begins, where in it that stands, and whether what begins there is more than chance or a decoy.
+# Per format: its magic, the magic's position in the file, and a check that it is no coincidence or decoy.
 _BEGINNINGS: "tuple[tuple[str, bytes, int, IsReal], ...]" = (
     *(("wav", riff, 0, lambda body, _: is_wav(body)) for riff in RIFF),
     ("ogg", b"OggS", 0, is_page),
@@ -88,7 +88,7 @@ _BEGINNINGS: "tuple[tuple[str, bytes, int, IsReal], ...]" = (
 
 
 def _behind_junk(view: memoryview, start: int, budget: Budget) -> "Iterator[Finding]":
-    """What begins within 64 KiB behind `start`: the first of each kind, pictures and other bytes left out."""
+    """What begins within 64 KiB after `start`: the first of each kind, without pictures and other bytes."""
     end = start + MAX_JUNK_BYTES
     for format, needle, offset, is_real in _BEGINNINGS:
         for at in occurrences(view[: end + offset + len(needle)], needle, start + 1 + offset):
@@ -113,7 +113,7 @@ def _behind_junk(view: memoryview, start: int, budget: Budget) -> "Iterator[Find
 
 
 def _streams_behind_junk(view: memoryview, start: int, end: int, budget: Budget) -> "Iterator[Finding]":
-    """MP3 and ADTS have no beginning of their own: enough frames in a row make one."""
+    """MP3 and ADTS have no magic: enough frames in a row identify one."""
     found = Finding()
     if (first := find_mp3(view, start, end, budget)) is not None:
         found.format = "mp3"

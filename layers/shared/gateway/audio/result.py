@@ -1,4 +1,4 @@
-"""What a walk finds out."""
+"""What a probe finds."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -6,14 +6,13 @@ if TYPE_CHECKING:
 
 
 class Audio:
-    """A measured file; frozen. Written out because importing dataclasses or typing takes longer than a probe.
+    """A measured file; frozen. Hand-written because importing dataclasses or typing takes longer than a probe.
 
-    - `format`: wav, mp3, mp4 (m4a too), flac, ogg, webm (Matroska too) or aac (ADTS); None for nothing we know.
-    - `codec`: a name for people and logs, None when unknown.
-    - `seconds`: None when the duration cannot be established.
-    - `has_audio`: False only when the container is readable, has tracks, and all of them are known to be
-    something
-      else; None when that cannot be told.
+    - `format`: wav, mp3, mp4 (also m4a), flac, ogg, webm (also Matroska) or aac (ADTS); None if unknown.
+    - `codec`: a name for people and logs; None if unknown.
+    - `seconds`: None if the duration cannot be established.
+    - `has_audio`: False only if the container is readable, has tracks, and all are known to be something
+      else; None if unknown.
     """
 
     __slots__ = ("codec", "format", "has_audio", "seconds")
@@ -54,7 +53,7 @@ class Audio:
 
 
 class Finding:
-    """Filled in by a walk as it goes, so that what was learnt survives a walk that is cut short."""
+    """A walk fills this in as it goes, so its findings remain if it is cut short."""
 
     __slots__ = ("codec", "format", "has_audio", "seconds")
 
@@ -65,10 +64,10 @@ class Finding:
         self.has_audio: bool | None = None
 
     def take(self, other: "Finding") -> None:
-        """Replaces what was found by what another walk found."""
+        """Replaces these findings with another walk's."""
         for name in self.__slots__:
             setattr(self, name, getattr(other, name))
 
     def result(self) -> Audio:
-        """The frozen value; no samples at all is no duration."""
+        """The frozen value; without samples there is no duration."""
         return Audio(self.format, self.codec, self.seconds or None, self.has_audio)

@@ -1,4 +1,4 @@
-"""The sample entry of an MP4 audio track: which codec its samples are of, and how to count them."""
+"""The sample entry of an MP4 audio track: the codec of its samples, and how to count them."""
 
 from struct import unpack_from
 
@@ -15,8 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .packets import Packets
 
-# QuickTime File Format, "Sound sample description"; ISO/IEC 23003-5 for ipcm and fpcm. Bytes a sample; 0: as
-# stated.
+# QuickTime File Format, "Sound sample description"; ISO/IEC 23003-5 for ipcm and fpcm. Bytes per sample; 0:
+# as stated.
 _PCM = {
     b"sowt": 0, b"twos": 0, b"raw ": 0, b"NONE": 0, b"lpcm": 0, b"ipcm": 0, b"fpcm": 0,
     b"in24": 3, b"in32": 4, b"fl32": 4, b"fl64": 8, b"alaw": 1, b"ulaw": 1,
@@ -29,7 +29,7 @@ _NAMES = {b"ac-3": "ac3", b"ec-3": "eac3", b"samr": "amr_nb", b"sawb": "amr_wb",
 
 
 def read_sample_entry(kind: bytes, entry: memoryview, budget: Budget) -> tuple[str | None, "Packets | None"]:
-    """Codec and packet counter of the body of an AudioSampleEntry (ISO/IEC 14496-12 section 12.2.3)."""
+    """Codec and packet counter from the body of an AudioSampleEntry (ISO/IEC 14496-12 section 12.2.3)."""
     packets = _read_packets(kind, entry, budget)
     if packets:
         return packets.name, packets
@@ -63,7 +63,7 @@ def _read_packets(kind: bytes, entry: memoryview, budget: Budget) -> "Packets | 
 
 
 def _read_extensions(entry: memoryview, budget: Budget) -> dict[bytes, bytes]:
-    """The boxes behind the fields; QuickTime adds 16 or 36 bytes of fields and wraps boxes in `wave`."""
+    """The boxes after the fields; QuickTime adds 16 or 36 bytes of fields and wraps boxes in `wave`."""
     for fields in (28, 44, 64):
         found = {kind: body for kind, _, body, _ in boxes(entry[fields:], budget)}
         if b"wave" in found:
@@ -74,7 +74,7 @@ def _read_extensions(entry: memoryview, budget: Budget) -> dict[bytes, bytes]:
 
 
 def _read_elementary_stream(descriptor: bytes, rate: int, channels: int) -> "Packets | None":
-    """An ES_Descriptor and its decoder configuration (ISO/IEC 14496-1 sections 7.2.6.5 to 7.2.6.7)."""
+    """Reads an ES_Descriptor and its decoder configuration (ISO/IEC 14496-1 sections 7.2.6.5 to 7.2.6.7)."""
     body = _read_descriptor(descriptor, 0x03)
     if len(body) < 3:
         return None
@@ -91,7 +91,7 @@ def _read_elementary_stream(descriptor: bytes, rate: int, channels: int) -> "Pac
     if config[0] not in _AAC_OBJECTS:
         return None
     specific = _read_descriptor(config[13:], 0x05)
-    # MPEG-2 AAC may come without; MPEG-4 AAC that does cannot be decoded.
+    # MPEG-2 AAC may lack it; MPEG-4 AAC without it cannot be decoded.
     if not specific and config[0] != _AAC_OBJECTS[0] and rate:
         return AacUnits(rate, 1024, channels)
     return read_audio_specific_config(specific)

@@ -1,4 +1,4 @@
-"""Where the samples of an MP4 track lie: chunk tables and fragment runs (ISO/IEC 14496-12 8.7, 8.8)."""
+"""Locates the samples of an MP4 track: chunk tables and fragment runs (ISO/IEC 14496-12 8.7, 8.8)."""
 
 from struct import unpack_from
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def add_table_samples(track: Track, table: memoryview, budget: Budget) -> None:
-    """Adds the samples of a sample table box (`stbl`), until they last long enough."""
+    """Adds the samples of a sample table box (`stbl`) until they are long enough."""
     sizes = find_box(table, "stsz", budget)
     equal, total = read_integer(sizes, 4, 4), read_integer(sizes, 8, 4)
     if not equal:
@@ -45,7 +45,7 @@ def _chunks(track: Track, table: memoryview, budget: Budget) -> "Iterator[tuple[
             run += 1
             next_run = unpack_from(">I", runs, 8 + 12 * run)[0] if run < run_count else 1 << 32
             if description != 1:
-                track.packets = None  # of a codec or rate that was not read: not to be counted as the first
+                track.packets = None  # unread codec or rate: do not count it as the first
         budget.spend()
         yield unpack_from(layout, offsets, 8 + width * chunk)[0], samples
 
@@ -53,7 +53,7 @@ def _chunks(track: Track, table: memoryview, budget: Budget) -> "Iterator[tuple[
 def add_run_samples(track: Track, run: memoryview, start: int, size: int) -> int:
     """Adds the samples of a track run box (`trun`) whose data starts at `start`; returns where the data ends.
 
-    `size` is that of the samples when the run does not name their sizes.
+    `size` is the size of each sample if the run does not give sizes.
     """
     flags, samples = read_integer(run, 1, 3), read_integer(run, 4, 4)
     if not flags & 0x200:
@@ -67,14 +67,14 @@ def add_run_samples(track: Track, run: memoryview, start: int, size: int) -> int
 
 
 def _rows(table: memoryview, samples: int, columns: int = 1, column: int = 0) -> "Iterator[tuple[int, ...]]":
-    """One column of a table of 32-bit numbers, a batch at a time."""
+    """One column of a table of 32-bit numbers, in batches."""
     for first in range(0, samples, BATCH):
         batch = min(samples - first, BATCH)
         yield unpack_from(f">{batch * columns}I", table, 4 * first * columns)[column::columns]
 
 
 def _add_rows(track: Track, start: int, rows: "Iterator[tuple[int, ...]]") -> int:
-    """Adds samples that lie one behind the other from `start` on; returns where they end."""
+    """Adds consecutive samples from `start` on; returns where they end."""
     for sizes in rows:
         track.add_row(start, sizes)
         start += sum(sizes)
@@ -82,9 +82,9 @@ def _add_rows(track: Track, start: int, rows: "Iterator[tuple[int, ...]]") -> in
 
 
 def _add_equal(track: Track, start: int, count: int, size: int) -> None:
-    """Adds `count` samples of `size` bytes each, as far as the file goes."""
+    """Adds `count` samples of `size` bytes each, up to the end of the file."""
     if isinstance(track.packets, PcmBytes):
-        # A sample is one frame. QuickTime gives its size as 1, whatever it is.
+        # A sample is one frame. QuickTime always gives its size as 1.
         size = track.packets.frame_bytes if size == 1 else size
         track.add(start, min(count * size, track.end - start))
         return

@@ -1,4 +1,4 @@
-"""Vorbis packets: how long each one is, from its block size and its neighbour's."""
+"""The duration of Vorbis packets, from their block size and their neighbour's."""
 
 from struct import unpack_from
 
@@ -13,7 +13,7 @@ _MODE_BITS = 41  # blockflag 1, windowtype 16, transformtype 16, mapping 8 (Vorb
 class VorbisPackets:
     """Counts samples of Vorbis packets.
 
-    A packet yields a quarter of its own block and a quarter of the previous one; the first yields nothing
+    A packet yields a quarter of its own block plus a quarter of the previous one; the first yields nothing
     (Vorbis I section 4.3.8).
     """
 
@@ -25,7 +25,7 @@ class VorbisPackets:
         self.rate = rate
         self._blocks = blocks
         self._previous = 0
-        # Bit 0 of a packet is 0 for audio; the mode number follows in as few bits as hold it (section 4.3.1).
+        # Bit 0 of a packet is 0 for audio; the mode number follows, in as few bits as fit (section 4.3.1).
         mask = (1 << (len(long_modes) - 1).bit_length()) - 1
         self._kinds = bytes(
             _NO_AUDIO if byte & 1 or byte >> 1 & mask >= len(long_modes) else long_modes[byte >> 1 & mask]
@@ -40,7 +40,7 @@ class VorbisPackets:
             return 0
         first, last = self._blocks[kinds[0]], self._blocks[kinds[-1]]
         blocks = kinds.count(_SHORT) * self._blocks[_SHORT] + kinds.count(_LONG) * self._blocks[_LONG]
-        # Neighbours share their quarters: each block counts half, but the ends of the row only a quarter.
+        # Each block counts half, but only a quarter at each end of the row.
         doubled = 2 * blocks - first - last
         if self._previous:
             doubled += self._previous + first
@@ -49,7 +49,7 @@ class VorbisPackets:
 
 
 def read_vorbis_headers(identification: bytes, setup: bytes) -> VorbisPackets | None:
-    """The first and third header packets (Vorbis I sections 4.2.2 and 4.2.4); None when unusable."""
+    """Reads the first and third header packets (Vorbis I sections 4.2.2 and 4.2.4); None if unusable."""
     if len(identification) < 30 or not identification.startswith(b"\x01vorbis"):
         return None
     rate = unpack_from("<I", identification, 12)[0]
@@ -63,9 +63,9 @@ def read_vorbis_headers(identification: bytes, setup: bytes) -> VorbisPackets | 
 def _read_modes(setup: bytes) -> list[int]:
     """The block flag of every mode.
 
-    The modes stand last in the setup header, behind kilobytes of codebooks that can only be skipped by
-    decoding them, so they are read from the end backwards, as libavcodec's parser does: each has 32 bits that
-    must be zero, and the count before the first must agree.
+    The modes are last in the setup header, after kilobytes of codebooks that must be decoded to be skipped. So
+    this reads backwards from the end, as libavcodec's parser does: each mode has 32 bits that must be zero,
+    and the count before the first must agree.
     """
     if not setup.startswith(b"\x05vorbis"):
         return []

@@ -1,4 +1,4 @@
-"""WAV: the bytes of the data chunks, by the sample format (RIFF MCI 1991; RF64: EBU Tech 3306)."""
+"""WAV: measures the data chunks by sample format (RIFF MCI 1991; RF64: EBU Tech 3306)."""
 
 from struct import unpack_from
 
@@ -21,7 +21,7 @@ _NAMES = {
     _MP3: "mp3",
 }
 RIFF = (b"RIFF", b"RF64", b"BW64", b"RIFX")
-_UNSET_SIZES = (0, 0xFFFFFFFF)  # what a writer leaves that could not seek back: the chunk goes to the end
+_UNSET_SIZES = (0, 0xFFFFFFFF)  # from a writer that could not seek back: the chunk runs to the end
 
 
 def is_wav(view: memoryview) -> bool:
@@ -30,7 +30,7 @@ def is_wav(view: memoryview) -> bool:
 
 
 def measure_wav(view: memoryview, found: Finding, budget: Budget) -> None:
-    """Measures the data chunk, as far as there are bytes."""
+    """Measures the data chunk, up to the end of the file."""
     order = ">" if bytes(view[:4]) == b"RIFX" else "<"  # the Motorola form
     position, end = 12, len(view)
     format_chunk: _Format | None = None
@@ -54,15 +54,14 @@ def measure_wav(view: memoryview, found: Finding, budget: Budget) -> None:
             found.has_audio = True
             budget.spend()
             if format_chunk:
-                # A decoder plays one chunk, which one differs (libavformat the last, SoX the first): the
-                # longest.
+                # A decoder plays one chunk: libavformat the last, SoX the first. So take the longest.
                 seconds = max(seconds, format_chunk.measure(view[body : min(body + size, end)], budget))
         position = body + size + (size & 1)
     found.seconds = seconds
 
 
 class _Format:
-    """The fmt chunk: what decoders go by, not the byte rate, which none needs."""
+    """The fmt chunk: the fields decoders use. None uses the byte rate."""
 
     def __init__(self, tag: int, channels: int, rate: int, block: int, bits: int) -> None:
         self.name = _NAMES.get(tag)
@@ -73,7 +72,7 @@ class _Format:
         self._bits = bits
 
     def measure(self, data: memoryview, budget: Budget) -> float:
-        """Seconds in the bytes of one data chunk; 0 when they cannot be established."""
+        """Seconds in the bytes of one data chunk; 0 if unknown."""
         if self._tag in (_MP2, _MP3):
             return measure_frames(data, 0, budget)
         if not self._rate or not self._channels:
@@ -84,8 +83,7 @@ class _Format:
         channels, block = self._channels, self._block
         if self._tag in (_PCM, _FLOAT):
             frame = channels * ((self._bits + 7) // 8)
-            # 24 bits in four bytes; any other block align that contradicts the sample size is ignored by
-            # decoders.
+            # 24 bits in four bytes; decoders ignore any other block align that contradicts the sample size.
             if self._bits == 24 and block == 4 * channels:
                 frame = block
             return size // frame if frame else 0
@@ -101,7 +99,7 @@ class _Format:
 
 
 def _read_format(chunk: bytes, order: str) -> _Format | None:
-    """A fmt chunk of 16 bytes or more; the real format of an EXTENSIBLE one opens its sub-format GUID."""
+    """Reads a fmt chunk of 16 bytes or more; an EXTENSIBLE chunk's format is at the start of its sub-format GUID."""
     if len(chunk) < 14:
         return None
     tag, channels, rate, _byte_rate, block = unpack_from(order + "HHIIH", chunk)

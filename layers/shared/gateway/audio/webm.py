@@ -1,4 +1,4 @@
-"""WebM and Matroska: the frames in the blocks of the audio tracks (RFC 9559), never the Duration element."""
+"""WebM and Matroska: counts the frames in audio blocks (RFC 9559) and ignores the Duration element."""
 
 from struct import Struct, unpack
 
@@ -31,17 +31,17 @@ _OTHER_TRACKS = (1, 16, 17, 18, 32, 33)  # video, logo, subtitle, buttons, contr
 EBML_ID = _EBML.to_bytes(4, "big")
 _CLUSTER_ID = _CLUSTER.to_bytes(4, "big")
 _LACING, _XIPH_LACING, _FIXED_LACING = 6, 2, 4  # bits of a block's flags
-_SHORT_BLOCK, _LONG_BLOCK = _SIMPLE_BLOCK << 1 | 1, _SIMPLE_BLOCK << 2 | 1  # with a size of one byte, of two
+_SHORT_BLOCK, _LONG_BLOCK = _SIMPLE_BLOCK << 1 | 1, _SIMPLE_BLOCK << 2 | 1  # with a size of one or two bytes
 _MAX_TRACKS = 16
 _MAX_PRIVATE = 1 << 20  # bytes; a Vorbis setup is a few thousand
 
-_WIDTH = bytes(9 - byte.bit_length() for byte in range(256))  # bytes of a variable-size integer, by its first
+_WIDTH = bytes(9 - byte.bit_length() for byte in range(256))  # bytes of a variable-size integer by first byte
 _peek = Struct(">Q").unpack_from
 _NANOSECONDS = 1e9
 
 
 def _read_size(view: memoryview, position: int) -> tuple[int, int]:
-    """A variable-size integer (RFC 8794 section 4; -1 when all bits are set) and the position behind it."""
+    """A variable-size integer (RFC 8794 section 4; -1 if all bits are set) and the position after it."""
     width = _WIDTH[view[position]]
     if width > 8 or position + width > len(view):
         raise IndexError
@@ -51,7 +51,7 @@ def _read_size(view: memoryview, position: int) -> tuple[int, int]:
 
 
 def _read_element(view: memoryview, position: int) -> tuple[int, int, int]:
-    """ID, body position and body size (-1: unknown) of an element; IndexError when there is none."""
+    """ID, body position and body size (-1: unknown) of an element; IndexError if there is none."""
     width = _WIDTH[view[position]]
     if width > 4:
         raise IndexError
@@ -93,8 +93,8 @@ def is_webm(view: memoryview) -> bool:
 def measure_webm(view: memoryview, found: Finding, budget: Budget) -> None:
     """Measures the longest audio track.
 
-    The elements are walked as one flat row: a master element is entered by going on behind its header. So it
-    does not matter whether its size is known or a lie, and nothing recurses.
+    Reads the elements as one flat row: after a master element's header, it continues with the first child. So
+    an unknown or false size does no harm, and nothing recurses.
     """
     walk = _Walk(view, found, budget)
     position = 0
@@ -110,7 +110,7 @@ def measure_webm(view: memoryview, found: Finding, budget: Budget) -> None:
 
 
 class _AudioTrack(Track):
-    """A track entry; `delay` and `discard` are the seconds that are not played at its start and its end."""
+    """A track entry; `delay` and `discard` are the seconds not played at its start and end."""
 
     __slots__ = ("delay", "discard")
     delay: float
@@ -124,14 +124,14 @@ class _Walk:
         self._view = view
         self._found = found
         self._budget = budget
-        self._latest: _AudioTrack | None = None  # the block that a DiscardPadding is about
+        self._latest: _AudioTrack | None = None  # the block that a DiscardPadding applies to
         self.audio_tracks: dict[int, _AudioTrack] = {}
         self.other_tracks = 0
         self.unknown_tracks = 0
         self.tracks_read = False
 
     def measure(self) -> float:
-        """Measures what was taken since the last time; seconds of the longest track."""
+        """Measures what was added since the last call; seconds of the longest track."""
         longest = 0.0
         for track in self.audio_tracks.values():
             track.flush()
@@ -139,10 +139,10 @@ class _Walk:
         return longest
 
     def take_simple_blocks(self, position: int) -> int:
-        """Takes a batch of plain SimpleBlocks of audio from `position` on; returns where they end.
+        """Adds a batch of plain SimpleBlocks of audio from `position` on; returns where they end.
 
-        What `take_element` would do, for the element of which there are hundreds of thousands: ID, a size of
-        one or two bytes, a track number of one, two of time, one of flags (RFC 9559 section 10.2).
+        Does what `take_element` does, but for the element that occurs hundreds of thousands of times: ID, size
+        (1 or 2 bytes), track number (1), time (2), flags (1) (RFC 9559 section 10.2).
         """
         view, tracks = self._view, self.audio_tracks
         end = len(view)
@@ -166,7 +166,7 @@ class _Walk:
         return position
 
     def take_element(self, position: int) -> int:
-        """Takes any element, returns where the next one is; IndexError when none is readable here."""
+        """Adds any element and returns where the next one is; IndexError if none is readable."""
         self._budget.spend(4)
         view = self._view
         if position >= len(view):
@@ -185,7 +185,7 @@ class _Walk:
         elif ident in (_SIMPLE_BLOCK, _BLOCK):
             self._add_block(body, body + size)
         elif ident == _DISCARD_PADDING and self._latest and 0 < size <= 8:
-            # On any block but the last it would be a way to hide audio: the next block takes it back.
+            # On any block but the last this could hide audio, so the next block undoes it.
             self._latest.discard = (
                 max(0, int.from_bytes(view[body : body + size], "big", signed=True)) / _NANOSECONDS
             )
@@ -204,19 +204,18 @@ class _Walk:
             self._found.has_audio = True
             name = values.get(_CODEC_ID, b"").rstrip(b"\0").decode("ascii", "replace")
             packets = None if _CONTENT_ENCODINGS in values else _read_codec(name, values, self._budget)
-            # A Vorbis decoder leaves its delay out by itself: the first packet yields nothing.
+            # A Vorbis decoder already skips its delay: the first packet yields nothing.
             delay = 0 if name == "A_VORBIS" else int.from_bytes(values.get(_CODEC_DELAY, b"")[:8], "big")
             codec = packets.name if packets else name.removeprefix("A_").lower() or None
             self._found.codec = self._found.codec or codec
             track = _AudioTrack(codec, packets, self._view, self._budget)
             track.delay, track.discard = delay / _NANOSECONDS, 0.0
             if len(self.audio_tracks) < _MAX_TRACKS:
-                # Kept by the number as one byte of a block says it, marker bit included: see
-                # take_simple_blocks.
+                # Keyed by the number as a block's byte, marker bit included: see take_simple_blocks.
                 self.audio_tracks.setdefault(number + 0x80, track)
 
     def _add_block(self, position: int, end: int) -> None:
-        """A Block or SimpleBlock (RFC 9559 section 10): track number, time, flags, frames laced or not."""
+        """Adds a Block or SimpleBlock (RFC 9559 section 10): track number, time, flags, frames, laced or not."""
         number, position = _read_size(self._view, position)
         track = self.audio_tracks.get(number + 0x80)
         if track is None or position + 3 > end:
@@ -231,7 +230,7 @@ class _Walk:
 
 
 def _split_lacing(view: memoryview, position: int, end: int, lacing: int) -> list[tuple[int, int]]:
-    """Start and size of each frame in a block (RFC 9559 section 10.3); what does not fit is left out."""
+    """Start and size of each frame in a block (RFC 9559 section 10.3); skips what does not fit."""
     if not lacing:
         return [(position, end - position)]
     if position >= end:
@@ -252,7 +251,7 @@ def _split_lacing(view: memoryview, position: int, end: int, lacing: int) -> lis
                 position += 1
             else:
                 value, after = _read_size(view, position)
-                # The first size is itself, the others differ from the one before, biased to be positive.
+                # The first size is absolute; the others are differences, biased to be positive.
                 size = sizes[-1] + value - (1 << 7 * (after - position) - 1) + 1 if sizes else value
                 position = after
             sizes.append(size)
@@ -267,7 +266,7 @@ def _split_lacing(view: memoryview, position: int, end: int, lacing: int) -> lis
 
 
 def _read_codec(name: str, values: dict[int, bytes], budget: Budget) -> "Packets | None":
-    """The counter for a codec (RFC 9559 registry and draft-ietf-cellar-codec); None when there is none."""
+    """The counter for a codec (RFC 9559 registry and draft-ietf-cellar-codec); None if there is none."""
     private = values.get(_CODEC_PRIVATE, b"")
     audio = {
         ident: bytes(child[:8]) for ident, child in _children(memoryview(values.get(_AUDIO, b"")), budget)
