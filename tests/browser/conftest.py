@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser.playground_page import SAMPLE, Playground
-from tests.browser.stub_provider import StubProvider
+from tests.browser.published_stub import PublishedStub
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = [
@@ -23,7 +23,7 @@ ARGUMENTS = [
 EXPECTED_ON_CONSOLE = "Failed to load resource"
 
 Open = Callable[..., Playground]
-Publish = Callable[..., StubProvider]
+Publish = Callable[..., PublishedStub]
 
 
 # Not for the session: while Playwright is there an event loop runs, and other tests of this process start their own.
@@ -101,9 +101,9 @@ def publish(gateway: Any) -> Iterator[Publish]:
 
         def start(
             answer: Any, features: list[str] | None = None, owner: str = "alice", **options: Any
-        ) -> StubProvider:
+        ) -> PublishedStub:
             answers = answer if callable(answer) else lambda _: answer
-            stub = StubProvider(gateway.url, gateway.keys[owner], features or [], answers, **options)
+            stub = PublishedStub(gateway.url, gateway.keys[owner], features or [], answers, **options)
             return stack.enter_context(stub)
 
         yield start

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.conftest import ARGUMENTS, CHROMIUM
 from tests.browser.playground_page import RECOGNISER, SAMPLE, Playground
-from tests.browser.stub_provider import StubProvider
+from tests.browser.published_stub import PublishedStub
 
 BASE_URL = "http://127.0.0.1:3000"
 FOLDER = Path(__file__).parents[2] / "docs" / "playground"
@@ -61,7 +61,7 @@ def take(
 
     page = start(WIDE)
     shoot(page.page, "empty")
-    stub = StubProvider(base_url, KEY, ["timestamps"], lambda _: {"text": "we will meet at the station"})
+    stub = PublishedStub(base_url, KEY, ["timestamps"], lambda _: {"text": "we will meet at the station"})
     stub.name, stub.model, stub.refuses_verbose = "garden-shed", "example/plain-asr", True
     with stub:
         page.connect(KEY).pick(stub.model).choose(speech)

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open, Publish
 from tests.browser.playground_page import RECOGNISER, SAMPLE, Playground, timed_answer, tone
-from tests.browser.stub_provider import below_a_path
+from tests.browser.published_stub import below_a_path
 
 pytestmark = pytest.mark.browser
 

@@ -10,9 +10,9 @@ import pytest
 
 from tests.e2e import conformance
 from tests.e2e.conformance import FAILS, NOT_TRIED, WORKS, Results
-from tests.e2e.stub_provider import StubProvider
 from tests.e2e.wire import send, send_json
 from tests.running import Gateway
+from tests.stub_provider import StubProvider
 
 _RESULTS: Results = {}
 

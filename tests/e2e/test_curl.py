@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Published
-from tests.e2e.stub_provider import TEXT
 from tests.e2e.wire import MODEL, WAV
 from tests.running import SAMPLE, SENTENCE, Gateway
+from tests.stub_provider import TEXT
 
 CURL = "curl"
 pytestmark = [

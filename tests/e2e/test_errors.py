@@ -3,7 +3,6 @@
 import pytest
 
 from tests.e2e.conftest import Publish
-from tests.e2e.stub_provider import Say
 from tests.e2e.wire import (
     MODEL,
     TRANSCRIPTIONS,
@@ -20,6 +19,7 @@ from tests.e2e.wire import (
     transcribe,
 )
 from tests.running import Gateway
+from tests.stub_provider import Say
 
 pytestmark = pytest.mark.e2e
 MAX_BYTES = 26_214_400

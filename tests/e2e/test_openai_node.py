@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Publish, Published
-from tests.e2e.stub_provider import TEXT, Say
 from tests.e2e.wire import MODEL, WAV
 from tests.running import SAMPLE, SENTENCE, Gateway
+from tests.stub_provider import TEXT, Say
 
 ROOT = Path(__file__).parents[2]
 NODE = "openai-node"

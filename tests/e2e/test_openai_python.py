@@ -15,9 +15,9 @@ from openai import AsyncOpenAI, OpenAI
 from openai.types.audio import Transcription, TranscriptionVerbose
 
 from tests.e2e.conftest import Publish, Published
-from tests.e2e.stub_provider import TEXT, Say
 from tests.e2e.wire import MODEL, WAV
 from tests.running import SAMPLE, SENTENCE, Gateway
+from tests.stub_provider import TEXT, Say
 
 pytestmark = pytest.mark.e2e
 PYTHON = "openai-python"

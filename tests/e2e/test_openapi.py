@@ -21,9 +21,9 @@ from schemathesis.specs.openapi.checks import (
 
 from functions.site.build_openapi import SOURCE, as_json
 from tests.e2e.conftest import Publish
-from tests.e2e.stub_provider import Say
 from tests.e2e.wire import MODEL, WAV, send
 from tests.running import Gateway
+from tests.stub_provider import Say
 
 pytestmark = pytest.mark.e2e
 

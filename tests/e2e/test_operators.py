@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.stub_provider import Say, StubProvider
 from tests.e2e.wire import Reply, assert_error, send, send_json, transcribe
 from tests.running import Gateway
+from tests.stub_provider import Say, StubProvider
 
 pytestmark = pytest.mark.e2e
 AGENT = "/api/inference/agent"

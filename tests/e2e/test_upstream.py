@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Publish
-from tests.e2e.stub_provider import ANSWER, TEXT, Say
 from tests.e2e.wire import (
     BOUNDARY,
     WAV,
@@ -19,6 +18,7 @@ from tests.e2e.wire import (
     transcribe,
 )
 from tests.running import Gateway
+from tests.stub_provider import ANSWER, TEXT, Say
 
 pytestmark = pytest.mark.e2e
 USAGE = {"type": "duration", "seconds": 3}

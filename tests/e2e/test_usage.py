@@ -14,9 +14,9 @@ import pytest
 from local.embedded_aws import client_of
 from server.template import Template
 from tests.e2e.conftest import Publish
-from tests.e2e.stub_provider import Say
 from tests.e2e.wire import assert_error, send, transcribe
 from tests.running import Gateway
+from tests.stub_provider import Say
 
 pytestmark = pytest.mark.e2e
 TOTALS_SECONDS = 20.0

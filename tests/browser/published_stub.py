@@ -1,6 +1,5 @@
 """Servers for the tests: a speech provider that answers what it is told to, and a gateway below a stage path."""
 
-import json
 import threading
 import time
 import uuid
@@ -13,11 +12,13 @@ from typing import Any, Self
 
 import requests
 
+from tests.stub_provider import Asked, Say, StubProvider
+
 TIMEOUT_SECONDS = 10
 
 
 @dataclass
-class StubProvider:
+class PublishedStub:
     """One service with one model. `answer(fields)` makes the body from the text fields that arrived."""
 
     gateway_url: str
@@ -28,17 +29,14 @@ class StubProvider:
     refuses_verbose: bool = False
     model: str = field(default_factory=lambda: f"stub/{uuid.uuid4().hex[:8]}")
     name: str = field(default_factory=lambda: f"stub-{uuid.uuid4().hex[:8]}")
-    bodies: list[bytes] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._stub = StubProvider(self._say)
         service = {
             "name": "speech",
             "type": "stt",
             "engine": "other",
-            "url": f"http://127.0.0.1:{self._server.server_port}/v1",
+            "url": self._stub.url,
             "features": self.features,
             "models": [{"id": self.model}],
         }
@@ -54,8 +52,7 @@ class StubProvider:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.withdraw()
-        self._server.shutdown()
-        self._server.server_close()
+        self._stub.stop()
 
     def withdraw(self) -> None:
         """Takes the provider away from the gateway; a second time is no error."""
@@ -68,33 +65,16 @@ class StubProvider:
         )
         assert reply.status_code in allowed, reply.text
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        stub = self
+    @property
+    def bodies(self) -> list[bytes]:
+        """The bodies of the requests that arrived."""
+        return [asked.body for asked in self._stub.asked]
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = read_body(self)
-                stub.bodies.append(body)
-                time.sleep(stub.delay_seconds)
-                if stub.refuses_verbose and b"verbose_json" in body:
-                    self.reply(400, {"error": {"message": "verbose_json is not supported"}})
-                else:
-                    self.reply(200, stub.answer(body))
-
-            def reply(self, status: int, value: dict[str, Any]) -> None:
-                content = json.dumps(value).encode()
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        return Handler
+    def _say(self, asked: Asked) -> Say:
+        time.sleep(self.delay_seconds)
+        if self.refuses_verbose and b"verbose_json" in asked.body:
+            return Say(400, {"error": {"message": "verbose_json is not supported"}})
+        return Say(200, self.answer(asked.body))
 
 
 def read_body(handler: BaseHTTPRequestHandler) -> bytes:

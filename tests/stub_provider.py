@@ -3,7 +3,7 @@
 import json
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -53,9 +53,9 @@ class Say:
 
 
 class StubProvider:
-    """Listens on a free port of 127.0.0.1; `answers` are given in turn, then the usual one for ever."""
+    """Listens on a free port of 127.0.0.1. Gives `answers` in turn, then what `say` returns."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[Asked], Say] = lambda _: Say()) -> None:
         self.asked: list[Asked] = []
         self.answers: deque[Say] = deque()
         stub = self
@@ -66,12 +66,13 @@ class StubProvider:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                stub.asked.append(Asked(self.path, headers, body))
-                say = stub.answers.popleft() if stub.answers else Say()
-                content = say.body if isinstance(say.body, bytes) else json.dumps(say.body).encode()
-                self.send_response(say.status)
+                asked = Asked(self.path, headers, body)
+                stub.asked.append(asked)
+                answer = stub.answers.popleft() if stub.answers else say(asked)
+                content = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
+                self.send_response(answer.status)
                 given = {"content-type": "application/json", "content-length": str(len(content))}
-                for name, value in {**given, **say.headers}.items():
+                for name, value in {**given, **answer.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(content)
