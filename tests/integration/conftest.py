@@ -1,4 +1,4 @@
-"""An AWS inside the test's own process, with what `template.yaml` declares."""
+"""An AWS in the test's own process, with the resources of `template.yaml`."""
 
 from collections.abc import Iterator
 

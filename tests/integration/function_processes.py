@@ -1,7 +1,7 @@
-"""Run as a program: every function of the template in a process that has the variables it declares and no others.
+"""A program that runs every function of the template in a process with only the variables that it declares.
 
-Writes into the file of its argument, by logical id, what each of the function's events was answered with, as a status,
-and the names of the variables that were read on the way, by anything and by the gateway's own code.
+Writes to the file given as its argument, by logical id, the status that each of the function's events got, and the
+names of the variables that were read, by anything and by the gateway's own code.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""The HTTP front with the small application of `project/`, and the AWS that this needs."""
+"""The HTTP front with the small application in `project/`, and the AWS that it needs."""
 
 import json
 import signal

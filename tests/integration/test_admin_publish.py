@@ -1,4 +1,4 @@
-"""`gateway-admin publish` against a real HTTP server that says what it is told to."""
+"""`gateway-admin publish` against a real HTTP server with scripted answers."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`gateway-admin` keys, users and providers, on tables made from template.yaml in moto."""
+"""`gateway-admin` keys, users and providers, with tables from template.yaml in moto."""
 
 import json
 import time

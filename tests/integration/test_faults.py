@@ -1,4 +1,4 @@
-"""The whole transcribe function against providers that misbehave over real TLS: what the caller and the record see."""
+"""The whole transcribe function against providers that misbehave over real TLS: what the caller and the record get."""
 
 import base64
 import json

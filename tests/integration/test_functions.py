@@ -1,4 +1,4 @@
-"""Each handler with the events of `events/`, on the template's tables: what the edge answers."""
+"""Each handler with the events in `events/` and the template's tables: the edge's answers."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""Every valid manifest can be stored: the worst of them, in real items, sized by DynamoDB's rules."""
+"""Every valid manifest can be stored: the largest ones, as real items, sized by DynamoDB's rules."""
 
 import json
 from collections.abc import Mapping

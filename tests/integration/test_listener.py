@@ -1,4 +1,4 @@
-"""What every HTTP server of this project does with connections, whatever it serves."""
+"""How every HTTP server of this project handles connections."""
 
 import contextlib
 import socket

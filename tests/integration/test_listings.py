@@ -1,4 +1,4 @@
-"""Listings among a thousand hostile providers: bounded, fair, remembered once."""
+"""Listings among a thousand hostile providers: bounded, fair, cached once."""
 
 import importlib
 import json

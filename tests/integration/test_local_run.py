@@ -1,4 +1,4 @@
-"""`make run`: everything starts, works, and ends together."""
+"""`make run`: everything starts, works and ends together."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The local recogniser: real speech in, OpenAI's shapes out."""
+"""The local recogniser: real speech in, OpenAI's formats out."""
 
 import io
 import json

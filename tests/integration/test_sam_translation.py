@@ -1,4 +1,4 @@
-"""What CloudFormation gets: template.yaml after the SAM translator, its conditions decided by parameters."""
+"""What CloudFormation gets: template.yaml after the SAM translator, with conditions set by parameters."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The HTTP front, with a small application of its own: events in, API Gateway's words out."""
+"""The HTTP front, with its own small application: events in, API Gateway's answers out."""
 
 import hashlib
 import http.client

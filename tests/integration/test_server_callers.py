@@ -1,4 +1,4 @@
-"""The HTTP front and its callers: which pages may call, and that no caller keeps out another."""
+"""Callers of the HTTP front: which pages may call, and that no caller keeps out another."""
 
 import http.client
 import socket

@@ -1,4 +1,4 @@
-"""The whole transcribe function when a service of AWS takes a call and never answers: real sockets and deadlines."""
+"""The whole transcribe function when an AWS service accepts a call and never answers: real sockets and deadlines."""
 
 import base64
 import json

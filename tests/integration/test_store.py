@@ -158,7 +158,7 @@ def test_a_publication_from_an_outdated_read_changes_nothing() -> None:
     assert (listed(), rows()) == (["a"], before)
 
 
-def test_changes_to_other_fields_from_an_outdated_read_are_refused() -> None:
+def test_changes_besides_the_manifest_from_an_outdated_read_are_refused() -> None:
     publish(service())
     store = provider_store()
     read = store.provider("alice", "home")
@@ -192,7 +192,7 @@ def test_an_owner_sees_only_their_own_providers() -> None:
     assert [(each.owner, each.name) for each in provider_store().owned("bob")] == [("bob", "home")]
 
 
-def test_a_model_id_too_long_for_a_table_key_is_not_found() -> None:
+def test_a_model_id_that_cannot_be_a_table_key_is_not_found() -> None:
     assert found("x" * 5000) == []
     assert found("") == []
 
@@ -373,7 +373,7 @@ def test_providers_are_the_same_after_a_round_trip_through_the_table() -> None:
     assert (kept.credentials, kept.document) == ({"asr": b"\x00\xff"}, document(service()))
 
 
-def test_a_stored_credential_is_recognised_only_in_its_field() -> None:
+def test_a_stored_credential_is_recognised_only_for_its_service() -> None:
     store = credential_store()
     ciphertext = store.encrypt("hunter2", "alice", "home", "asr")
     assert store.holds(ciphertext, "hunter2", "alice", "home", "asr")

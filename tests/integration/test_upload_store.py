@@ -1,4 +1,4 @@
-"""Reading stored parts from an S3 that breaks off."""
+"""Reading stored parts from an S3 that stops midway."""
 
 import os
 import threading

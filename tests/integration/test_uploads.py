@@ -1,4 +1,4 @@
-"""The uploads handler, and transcribe with a file_id, on the template's own table and bucket."""
+"""The uploads handler, and transcribe with a file_id, with the template's table and bucket."""
 
 import hashlib
 import json

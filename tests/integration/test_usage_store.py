@@ -1,4 +1,4 @@
-"""Usage records when no service of AWS answers: a real socket that stays silent."""
+"""Usage records when no AWS service answers: a real socket that stays silent."""
 
 import socket
 import time

@@ -1,7 +1,7 @@
-"""Hostile input for every parser that strangers reach, as large as it can get there.
+"""Hostile input for every parser that strangers can reach, at the largest possible size.
 
-Each costs milliseconds where a quadratic parser takes seconds to hours; the bound of two seconds is for busy
-machines, and for PyYAML, which is slow.
+Each takes milliseconds; a quadratic parser would take seconds to hours. The limit of two seconds allows for busy
+machines and for PyYAML, which is slow.
 """
 
 import contextlib

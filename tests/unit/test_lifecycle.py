@@ -1,4 +1,4 @@
-"""What happens when Lambda initialises a function, and when it restores one from a snapshot."""
+"""What happens when Lambda initialises a function or restores one from a snapshot."""
 
 import random
 import sys

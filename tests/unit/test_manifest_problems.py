@@ -1,4 +1,4 @@
-"""What is wrong with a manifest, each problem at its path, all of them at once."""
+"""Problems of a manifest: all reported at once, each at its path."""
 
 import re
 from typing import Any
@@ -284,7 +284,7 @@ def test_a_service_and_a_model_have_at_most_sixteen_features_of_sixty_four_bytes
         ]
 
 
-def test_a_manifest_takes_at_most_five_hundred_rows_and_the_message_gives_its_number():
+def test_a_manifest_may_use_five_hundred_rows_and_the_message_says_how_many_it_needs():
     # 400 models, of which 98 are served under an id of their own, the owner, and everyone: 500.
     first = [{"id": f"s-{number}", "hf": f"m-{number}"} for number in range(98)] + models(102, "n")
     two = [
@@ -322,7 +322,7 @@ def test_users_count_once_and_only_where_they_have_access():
     assert manifest.validate(manifest_of(*private))
 
 
-def test_only_stt_services_count_rows():
+def test_only_stt_services_use_rows():
     chat = [service(name=f"s{number}", type="llm", models=models(200)) for number in range(10)]
     assert manifest.validate(manifest_of(*chat))
 

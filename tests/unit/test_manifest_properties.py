@@ -1,4 +1,4 @@
-"""No document crashes the validator, and none that breaks the contract is accepted."""
+"""No document crashes the validator, and it accepts none that breaks the contract."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""openapi.yaml says what template.yaml routes, what gateway/errors.py answers, and what is served."""
+"""openapi.yaml matches template.yaml's routes, gateway/errors.py's answers, and the served file."""
 
 import json
 import tomllib

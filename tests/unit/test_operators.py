@@ -167,7 +167,7 @@ def test_a_heartbeat_keeps_a_known_provider_online_and_an_unknown_one_is_not_fou
     assert agent.view["online"] is True
 
 
-def test_a_provider_is_offline_two_minutes_after_its_last_heartbeat() -> None:
+def test_a_provider_is_offline_two_minutes_after_its_last_contact() -> None:
     agent = Agent()
     agent.operator.upload_manifest(upload(service()))
     agent.now = 1120.0

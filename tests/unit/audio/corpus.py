@@ -1,4 +1,4 @@
-"""The shared samples whose durations are known; they lie beside the repository, not in it."""
+"""The shared samples of known duration; they are next to the repository, not in it."""
 
 import json
 from pathlib import Path

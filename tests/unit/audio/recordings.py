@@ -1,4 +1,4 @@
-"""Small recordings made with PyAV, and what a full decode by PyAV says of their length."""
+"""Small recordings made with PyAV, and their length from a full decode by PyAV."""
 
 import functools
 import io

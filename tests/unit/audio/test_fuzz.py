@@ -1,4 +1,4 @@
-"""Mutations of small samples. `AUDIO_MUTATIONS` sets how many of each (`make fuzz`); 2,000 unless told."""
+"""Mutations of small samples. `AUDIO_MUTATIONS` sets how many of each (`make fuzz`); the default is 2,000."""
 
 import os
 import random

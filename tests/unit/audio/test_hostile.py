@@ -1,4 +1,4 @@
-"""Files made to be slow. The bounds are of processor time and generous; `bench.audio` measures."""
+"""Files made to be slow. The limits are generous and in CPU time; `bench.audio` measures."""
 
 import time
 import tracemalloc

@@ -1,4 +1,4 @@
-"""Answers with the event it was called with, or misbehaves the way its path asks for."""
+"""Returns the event it was called with, or misbehaves as its path asks."""
 
 import base64
 import hashlib
