@@ -33,7 +33,7 @@ CACHED = (
 
 @pytest.fixture
 def in_process_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Template]:
-    """moto without a server; the environment of all functions is set, everything remembered is forgotten."""
+    """moto without a server, with the environment of all functions and with empty caches."""
     template = Template()
     for function in template.functions().values():
         for name, value in function.environment.items():

@@ -253,11 +253,11 @@ def test_a_hit_is_cached_for_a_few_seconds_and_a_miss_is_not() -> None:
 
 
 class Killed(BaseException):
-    """The process is gone: nothing that follows runs."""
+    """The process has ended: nothing after it runs."""
 
 
 def kill_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let so many DynamoDB writes pass, then die before the next."""
+    """Allow this many DynamoDB writes, then end before the next."""
     real, left = aws.client("dynamodb"), [writes]
 
     class Mortal:
@@ -292,7 +292,7 @@ def test_killing_a_writer_between_any_two_writes_leaves_the_old_or_the_new_manif
     assert seen in (sorted(old), sorted(new))
     assert all(found(model, "bob") for model in seen)
     assert not any(found(model, "bob") for model in {*old, *new} - set(seen))
-    # What the dead writer left is swept by the next publication.
+    # The next publication sweeps what the dead writer left.
     publish(service(models=["last"]))
     assert [pk for pk, _ in rows()] == ["audience#alice", "listing#alice", "model#last", *["owner#alice"] * 3]
 
@@ -350,7 +350,7 @@ def test_a_decrypted_credential_leaves_memory_after_a_minute() -> None:
     assert store.decrypt(deployment("home", credential=ciphertexts[1])) == "hunter3"
     assert "hunter2" in repr(vars(store._recent))
     clock.seconds += 1
-    # Another credential is asked for, never this one again.
+    # Another credential is requested, but this one never again.
     store.decrypt(deployment("home", credential=ciphertexts[1]))
     assert "hunter2" not in repr(vars(store._recent))
 

@@ -28,7 +28,7 @@ UPLOAD = Upload(
 
 
 class BreakingS3(ThreadingHTTPServer):
-    """Answers GetObject; the next `breaks` answers end in the middle."""
+    """Answers GetObject; the next `breaks` answers stop midway."""
 
     daemon_threads = True
 

@@ -42,7 +42,7 @@ def call(
 
 @dataclass
 class Client:
-    """A user who speaks to the handlers."""
+    """A user who calls the handlers."""
 
     user: str = "ulla"
 

@@ -23,7 +23,7 @@ def refused(*arguments: str, status: int = 2) -> Any:
 
 @pytest.mark.parametrize("expires", ["2020-01-01", "tomorrow", "2026-13-01", "9999-12-31", ""])
 def test_an_invalid_expiry_is_refused(expires: str):
-    # An empty one too: a script whose variable is unset must not make a key that lives for ever.
+    # Also an empty one: a script with an unset variable must not create a key that never expires.
     assert "--expires" in refused("keys", "create", "alice", "--expires", expires).stderr
 
 

@@ -277,7 +277,7 @@ def test_a_service_and_a_model_have_at_most_sixteen_features_of_sixty_four_bytes
     assert problems_of(parsed([str(number) for number in range(17)])) == [
         f"{path}.features: must have at most 16 entries, but has 17"
     ]
-    # In lower case the last one is longer than it is written.
+    # The last one is longer in lower case.
     for long in ("x" * 65, "é" * 33, "İ" * 32):
         assert problems_of(parsed([long])) == [
             f"{path}.features[0]: must be one line, not empty and at most 64 bytes"
@@ -285,7 +285,7 @@ def test_a_service_and_a_model_have_at_most_sixteen_features_of_sixty_four_bytes
 
 
 def test_a_manifest_may_use_five_hundred_rows_and_the_message_says_how_many_it_needs():
-    # 400 models, of which 98 are served under an id of their own, the owner, and everyone: 500.
+    # 400 models (98 of them served under their own id), the owner, and everyone: 500.
     first = [{"id": f"s-{number}", "hf": f"m-{number}"} for number in range(98)] + models(102, "n")
     two = [
         service(name="a", models=first, access="authenticated"),

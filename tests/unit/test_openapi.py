@@ -78,7 +78,7 @@ def error_classes(parent: type[GatewayError] = GatewayError) -> Iterator[type[Ga
 
 
 def nodes(node: Any, where: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every object of the document, with where it stands."""
+    """Every object of the document, with its position."""
     if isinstance(node, dict):
         yield where, node
     children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
@@ -87,7 +87,7 @@ def nodes(node: Any, where: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def examples() -> Iterator[Any]:
-    """Every example of the document with the schema it stands beside."""
+    """Every example of the document, with the schema next to it."""
     for where, node in nodes(DOCUMENT):
         schema = node.get("schema", node)
         if "example" in node:

@@ -16,7 +16,7 @@ SIZE = 25 * 1024 * 1024
 def test_a_hostile_file_of_25_mb_takes_less_than_a_second(name):
     view = memoryview(HOSTILE[name](SIZE))
     spent = 9.0
-    for _ in range(3):  # other processes may have had the caches
+    for _ in range(3):  # other processes may have used the caches
         start = time.process_time()
         measure(view, Finding(), 14_400.0)
         spent = min(spent, time.process_time() - start)

@@ -90,7 +90,7 @@ def test_the_number_of_frames_in_a_xing_header_is_ignored(frames):
 
 
 def test_a_free_format_stream_is_read_by_its_own_frame_length():
-    frame = b"\xff\xfb\x00\xc4" + bytes(496)  # bitrate index 0: the length stands nowhere
+    frame = b"\xff\xfb\x00\xc4" + bytes(496)  # bitrate index 0: no field gives the length
     assert probe(frame * 100).seconds == pytest.approx(99 * 1152 / 44100, abs=1152 / 44100)
 
 

@@ -48,7 +48,7 @@ def handler(event, context):
 
 
 def keep(records):
-    """Appends what a stream or a queue delivered to a file; a body of `fail` is refused the first time."""
+    """Appends what a stream or queue delivered to a file; refuses a body of `fail` the first time."""
     path = Path(os.environ["RECORDS_FILE"])
     failures = []
     with path.open("a") as file:
