@@ -1,4 +1,4 @@
-"""An AWS inside the test's own process, with what `template.yaml` declares."""
+"""An AWS in the test's own process, with the resources of `template.yaml`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -34,7 +34,7 @@ CACHED = (
 
 @pytest.fixture
 def in_process_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Template]:
-    """moto without a server; the environment of all functions is set, everything remembered is forgotten."""
+    """moto without a server, with the environment of all functions and with empty caches."""
     template = Template()
     for function in template.functions().values():
         for name, value in function.environment.items():

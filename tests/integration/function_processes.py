@@ -1,7 +1,7 @@
-"""Run as a program: every function of the template in a process that has the variables it declares and no others.
+"""A program that runs every function of the template in a process with only the variables that it declares.
 
-Writes into the file of its argument, by logical id, what each of the function's events was answered with, as a status,
-and the names of the variables that were read on the way, by anything and by the gateway's own code.
+Writes to the file given as its argument, by logical id, the status that each of the function's events got, and the
+names of the variables that were read, by anything and by the gateway's own code.
 """
 
 import importlib
@@ -37,7 +37,7 @@ RUNTIME = {
 
 
 class Recording(UserDict[str, str]):
-    """Variables that note the name of each one that is asked for, set or not; `own` has those our own code asks for."""
+    """Variables that record each name that is read, set or not; `own` has those that our own code reads."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self.read: set[str] = set()
@@ -53,7 +53,7 @@ class Recording(UserDict[str, str]):
         return super().__contains__(name)
 
     def copy(self) -> dict[str, str]:  # type: ignore[override]
-        """What botocore looks into for its own names: a copy of all is not a reading of each."""
+        """botocore copies all variables to find its own: copying all does not count as reading each."""
         return dict(self.data)
 
     def _note(self, name: str) -> None:
@@ -78,7 +78,7 @@ def events_of(function: Function) -> Iterator[dict[str, Any]]:
 
 
 def exercise(function: Function, connection: Connection) -> None:
-    """Initialises the function and hands it each of its events; sends the statuses and what was read."""
+    """Initialises the function and passes it each of its events; sends the statuses and the names read."""
     variables = Recording({**function.environment, **RUNTIME})
     with patch.object(os, "environ", variables):
         sys.path.insert(0, str(function.code))

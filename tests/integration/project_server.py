@@ -1,4 +1,4 @@
-"""The HTTP front with the small application of `project/`, and the AWS that this needs."""
+"""The HTTP front with the small application in `project/`, and the AWS that it needs."""
 
 import json
 import signal
@@ -16,7 +16,7 @@ GOOD = {"Authorization": "Bearer good"}
 
 @contextmanager
 def project_aws() -> Iterator[str]:
-    """Its address. It is a process of its own, since moto keeps one world a process."""
+    """Its address. It is a separate process, because moto has one state per process."""
     with start_embedded_aws() as endpoint:
         create_resources(Template(PROJECT, endpoint=endpoint), client_of(endpoint))
         yield endpoint
@@ -24,7 +24,7 @@ def project_aws() -> Iterator[str]:
 
 @contextmanager
 def project_server(directory: Path, aws: str) -> Iterator[Server]:
-    """It must end cleanly when it is told to."""
+    """It must end cleanly when asked to."""
     running = start(
         "local.gateway",
         [f"--template={PROJECT}"],

@@ -1,4 +1,4 @@
-"""Run by `.venv-sam`'s Python: translates the template of the first argument as a deployment does, and prints it."""
+"""Runs in `.venv-sam`'s Python: translates the template in the first argument as a deployment does, and prints it."""
 
 import json
 import sys

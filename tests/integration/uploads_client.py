@@ -1,4 +1,4 @@
-"""A user who speaks to the handlers without HTTP between them."""
+"""A user who calls the handlers without HTTP."""
 
 import base64
 import json
@@ -42,7 +42,7 @@ def call(
 
 @dataclass
 class Client:
-    """A user who speaks to the handlers."""
+    """A user who calls the handlers."""
 
     user: str = "ulla"
 

@@ -1,4 +1,4 @@
-"""The cases in events/ and their environment agree with the template."""
+"""The cases in events/ and their environment match the template."""
 
 import json
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Hostile input for every parser that strangers reach, as large as it can get there.
+"""Hostile input for every parser that strangers can reach, at the largest possible size.
 
-Each costs milliseconds where a quadratic parser takes seconds to hours; the bound of two seconds is for busy
-machines, and for PyYAML, which is slow.
+Each takes milliseconds; a quadratic parser would take seconds to hours. The limit of two seconds allows for busy
+machines and for PyYAML, which is slow.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from gateway.upstream.transcript import UnusableAnswerError
 from gateway.usage import totals
 
 HEAD = 64 * 1024  # a request's head on plain HTTP, a provider's head
-JSON = 10 * 1024 * 1024  # a request's body that is no form
+JSON = 10 * 1024 * 1024  # a request body that is not a form
 FIELD = MAX_AUDIO_BYTES  # a text field of a form
 ANSWER = 5 * 1024 * 1024  # a provider's answer
 YAML = 64 * 1024
@@ -48,7 +48,7 @@ def _part_headers(text: str) -> Any:
 
 
 def _header_lines(text: str) -> Any:
-    """As many blocks as the bounds let through, each filled up."""
+    """As many blocks as the limits allow, each full."""
     head = b'Content-Disposition: form-data; name="a"'
     block = head + text.encode()[: multipart.MAX_HEADER_BYTES // 16 - len(head)]
     return multipart.read(
@@ -232,7 +232,7 @@ CASES = [
 @pytest.mark.parametrize(("parse", "text"), CASES)
 def test_no_parser_takes_more_than_two_seconds_or_raises_an_uncaught_error(parse: Parser, text: str) -> None:
     spent = 9.0
-    for _ in range(3):  # other processes may have had the caches
+    for _ in range(3):  # other processes may have used the caches
         started = time.process_time()
         with contextlib.suppress(*REFUSED):
             parse(text)

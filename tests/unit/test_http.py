@@ -1,4 +1,4 @@
-"""The edge's reading of API Gateway events, above all of what a client can write into them."""
+"""How the edge reads API Gateway events, above all what a client can write into them."""
 
 import re
 from typing import Any

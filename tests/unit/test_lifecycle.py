@@ -1,4 +1,4 @@
-"""What happens when Lambda initialises a function, and when it restores one from a snapshot."""
+"""What happens when Lambda initialises a function or restores one from a snapshot."""
 
 import random
 import sys
@@ -21,7 +21,7 @@ class Recorder:
 
 @pytest.fixture
 def restore(monkeypatch: pytest.MonkeyPatch) -> list[Recorder]:
-    """What was registered to be called after a restore."""
+    """Actions registered to run after a restore."""
     registered: list[Recorder] = []
     module = SimpleNamespace(register_after_restore=registered.append)
     monkeypatch.setitem(sys.modules, "snapshot_restore_py", module)

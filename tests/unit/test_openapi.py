@@ -1,4 +1,4 @@
-"""openapi.yaml says what template.yaml routes, what gateway/errors.py answers, and what is served."""
+"""openapi.yaml matches template.yaml's routes, gateway/errors.py's answers, and the served file."""
 
 import json
 import re
@@ -82,7 +82,7 @@ def error_classes(parent: type[GatewayError] = GatewayError) -> Iterator[type[Ga
 
 
 def nodes(node: Any, where: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every object of the document, with where it stands."""
+    """Every object of the document, with its position."""
     if isinstance(node, dict):
         yield where, node
     children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
@@ -91,7 +91,7 @@ def nodes(node: Any, where: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def examples() -> Iterator[Any]:
-    """Every example of the document with the schema it stands beside."""
+    """Every example of the document, with the schema next to it."""
     for where, node in nodes(DOCUMENT):
         schema = node.get("schema", node)
         if "example" in node:

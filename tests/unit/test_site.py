@@ -1,4 +1,4 @@
-"""Files below a folder, whatever a path tries."""
+"""Files in a folder, for any path."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`gateway-admin publish` against a real HTTP server that says what it is told to."""
+"""`gateway-admin publish` against a real HTTP server with scripted answers."""
 
 import json
 import os
@@ -40,7 +40,7 @@ Reply = tuple[int, Any] | tuple[int, Any, dict[str, str]]
 
 
 class Gateway:
-    """What was asked, and what to answer: for each call the next of its replies, the last one for ever."""
+    """Records the calls and answers each with the next of its replies; the last one repeats."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
@@ -230,13 +230,13 @@ def test_an_invalid_key_is_refused_and_not_printed(gateway: Gateway, manifest: P
 
 
 class Stopped(Exception):
-    """Ends the endless."""
+    """Ends the loop."""
 
 
 def kept_online(
     gateway: Gateway, manifest: Path, until: Callable[[list[float]], bool]
 ) -> tuple[list[str], list[float]]:
-    """What was said and how long was waited, each time, until `until` says it is enough."""
+    """The messages and waits so far, once `until` returns true."""
     said: list[str] = []
     waits: list[float] = []
 

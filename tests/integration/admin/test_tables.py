@@ -1,4 +1,4 @@
-"""`gateway-admin` keys, users and providers, on tables made from template.yaml in moto."""
+"""`gateway-admin` keys, users and providers, with tables from template.yaml in moto."""
 
 import json
 import time
@@ -20,7 +20,7 @@ from server.template import Template
 
 @pytest.fixture(autouse=True)
 def tables(in_process_aws: Template, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The environment as an administrator's shell has it, and the tables by their outputs' names."""
+    """An administrator's shell environment, and the tables by their outputs' names."""
     monkeypatch.delenv("STT_GATEWAY_STACK", raising=False)
     return {name: in_process_aws.physical_name(name) for name in ("KeysTable", "ProvidersTable")}
 

@@ -1,4 +1,4 @@
-"""`gateway-admin usage replay`: lost records come home, once."""
+"""`gateway-admin usage replay`: lost records are written, once."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The whole transcribe function against providers that misbehave over real TLS: what the caller and the record see."""
+"""The whole transcribe function against providers that misbehave over real TLS: what the caller and the record get."""
 
 import base64
 import json
@@ -33,9 +33,9 @@ def _silence() -> bytes:
     return file.getvalue()
 
 
-# One second: twice what is expected of a deployment for it is not more than its share of the budget.
+# One second: twice a deployment's expected time for it is within its share of the budget.
 AUDIO = _silence()
-# Faults that end by themselves get plenty; those that would never end get two attempts' worth.
+# Faults that end by themselves get plenty of time; endless ones get two attempts' worth.
 BUDGET_SECONDS, HANGING_SECONDS = 20.0, 4.0
 # Rendering, the store and a busy test machine.
 SLACK_SECONDS = 5.0
@@ -96,7 +96,7 @@ def server(ca: trustme.CA) -> Iterator[MisbehavingServer]:
 
 @pytest.fixture
 def budget(request: pytest.FixtureRequest) -> float:
-    """How long the gateway may take over the fault that the test is about, in seconds."""
+    """How many seconds the gateway may take for the test's fault."""
     callspec = getattr(request.node, "callspec", None)
     fault = str(callspec.params.get("fault")) if callspec else ""
     return HANGING_SECONDS if OUTCOMES.get(fault) == "timeout" and fault != "408" else BUDGET_SECONDS
@@ -145,7 +145,7 @@ def publish(gateway: None) -> Publish:
 
 
 def send(*fields: tuple[str, str]) -> tuple[int, dict[str, Any], dict[str, str], dict[str, Any], float]:
-    """Status, body, headers and usage record of one transcription, and the seconds it took."""
+    """Status, body, headers, usage record and seconds of one transcription."""
     boundary, request_id = secrets.token_hex(8), secrets.token_hex(8)
     texts = "".join(
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
@@ -207,7 +207,7 @@ def test_a_sole_provider_that_misbehaves_is_an_upstream_error(
 def test_a_caller_gets_a_transcript_if_one_provider_can_give_it(
     fault: str, server: MisbehavingServer, publish: Publish, budget: float
 ) -> None:
-    # Declared capable, so that it is asked first.
+    # Declared capable, so that it is tried first.
     publish("bad", server.url(fault), features=("timestamps",))
     publish("good", server.url("ok"))
     status, body, headers, record, took = send(("response_format", "verbose_json"))

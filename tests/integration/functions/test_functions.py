@@ -1,4 +1,4 @@
-"""Each handler with the events of `events/`, on the template's tables: what the edge answers."""
+"""Each handler with the events in `events/` and the template's tables: the edge's answers."""
 
 import importlib
 import json
@@ -100,7 +100,7 @@ def test_the_template_and_the_edge_expose_the_same_headers(in_process_aws: Templ
 
 @pytest.fixture(scope="module")
 def exercised(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
-    """By logical id, the statuses that a function answered and the variables that it read."""
+    """By logical id, the statuses that a function returned and the variables it read."""
     seen = tmp_path_factory.mktemp("functions") / "seen.json"
     program = [sys.executable, "-m", "tests.integration.function_processes", str(seen)]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'layers/shared'}"}
@@ -266,7 +266,7 @@ def test_an_operator_may_make_thirty_changes_a_minute_and_any_number_of_heartbea
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now)  # a slow machine earns no thirty-first
+    monkeypatch.setattr(time, "time", lambda: now)  # so that a slow machine allows no thirty-first
     names = ("agents_register", "agents_manifest", "agents_register")
     answers = [invoke(names[number % 3]) for number in range(31)]
     assert [each["statusCode"] for each in answers] == [200] * 30 + [429]
@@ -277,7 +277,7 @@ def test_an_operator_may_make_thirty_changes_a_minute_and_any_number_of_heartbea
 
 
 def test_a_change_that_writes_megabytes_counts_as_several() -> None:
-    """Heartbeats are written to the same table: thirty of these a minute take all that it writes."""
+    """Heartbeats go to the same table: thirty of these a minute use its whole write capacity."""
     features = [f"{number:02d}{'f' * 62}" for number in range(16)]
     service: dict[str, Any] = {"name": "s", "type": "stt", "engine": "vllm", "features": features}
     service["access"] = "restricted"

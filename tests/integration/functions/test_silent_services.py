@@ -1,4 +1,4 @@
-"""The whole transcribe function when a service of AWS takes a call and never answers: real sockets and deadlines."""
+"""The whole transcribe function when an AWS service accepts a call and never answers: real sockets and deadlines."""
 
 import base64
 import json
@@ -32,7 +32,7 @@ from tests.integration.conftest import CACHED
 from tests.integration.functions.test_faults import AUDIO
 from tests.misbehaving_server import MisbehavingServer
 
-# The function's own time; it must have answered by then, with its record kept.
+# The function's own time; by then it must have answered and kept its record.
 FUNCTION_SECONDS = 11.0
 MODEL, KEY = "m", "sk-silent-0000000000000000"
 
@@ -73,7 +73,7 @@ def proxy(embedded_aws: TestAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ha
 
 @pytest.fixture
 def user(proxy: HangingProxy) -> Iterator[str]:
-    """A user whose own provider answers, with a credential, and who has every kind of limit."""
+    """A user with every kind of limit, and a provider of their own with a credential that answers."""
     name = f"u{secrets.token_hex(6)}"
     with MisbehavingServer(trustme.CA(), tls=False) as server:
         service = {
@@ -134,7 +134,7 @@ def kept(user: str) -> list[dict[str, Any]]:
 
 
 def calls(operation: str, table: str = "") -> Callable[[str, bytes], bool]:
-    """Picks the calls of one operation, on one table where that is named."""
+    """Selects the calls of one operation, and of one table if given."""
     return lambda headers, body: f".{operation}" in headers and table.encode() in body
 
 

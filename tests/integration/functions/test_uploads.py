@@ -1,4 +1,4 @@
-"""The uploads handler, and transcribe with a file_id, on the template's own table and bucket."""
+"""The uploads handler, and transcribe with a file_id, with the template's table and bucket."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ CACHES: tuple[Callable[..., Any], ...] = (*CACHED, compose.transcription)
 
 @pytest.fixture(scope="module")
 def cloud(embedded_aws: TestAws) -> Iterator[Template]:
-    """An environment that leads the handlers to an AWS with what the template declares."""
+    """An environment that points the handlers to an AWS with the template's resources."""
     local = {"ALLOW_PRIVATE_PROVIDERS": "true", "POWERTOOLS_METRICS_DISABLED": "true"}
     with pytest.MonkeyPatch.context() as patch:
         for function in embedded_aws.template.functions():
@@ -54,7 +54,7 @@ def forget() -> None:
 
 @pytest.fixture(scope="module")
 def provider(cloud: Template) -> Iterator[MisbehavingServer]:
-    """A provider of the model `m` that keeps what it was sent."""
+    """A provider of the model `m` that keeps what it receives."""
     with MisbehavingServer(trustme.CA(), tls=False) as server:
         service = {"name": "asr", "type": "stt", "engine": "vllm", "url": server.url("ok")}
         parsed = {
@@ -71,7 +71,7 @@ def provider(cloud: Template) -> Iterator[MisbehavingServer]:
 
 @pytest.fixture
 def ulla(cloud: Template) -> Iterator[Client]:
-    """A user of these tests alone, without uploads from earlier tests."""
+    """A user only for these tests, without uploads from earlier ones."""
     yield Client()
     for item in aws.query(os.environ["UPLOADS_TABLE"], "user#ulla"):
         key = {name: {"S": item[name]} for name in ("pk", "sk")}
@@ -87,7 +87,7 @@ def data(content: bytes) -> list[Part]:
 
 
 def age(upload_id: str, seconds: int) -> None:
-    """Make an upload older than it is, since time cannot be waited for."""
+    """Make an upload look older, instead of waiting."""
     aws.client("dynamodb").update_item(
         TableName=os.environ["UPLOADS_TABLE"],
         Key={"pk": {"S": "user#ulla"}, "sk": {"S": f"upload#{upload_id}"}},

@@ -1,4 +1,4 @@
-"""The embedded AWS: what the template declares is there, and nothing written is lost."""
+"""The embedded AWS has the template's resources and loses no write."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,4 +1,4 @@
-"""The local recogniser: real speech in, OpenAI's shapes out."""
+"""The local recogniser: real speech in, OpenAI's formats out."""
 
 import io
 import json
@@ -142,7 +142,7 @@ def test_long_audio_is_transcribed_to_its_end_with_times_from_its_start(recognis
 def test_other_formats_are_decoded(recogniser: Server, container: str, codec: str, rate: int) -> None:
     if codec not in av.codecs_available:
         pytest.skip(f"this PyAV has no {codec}")
-    # An mp4 is written back and forth, which only a file that can seek allows; BytesIO can.
+    # Writing an mp4 needs a file that can seek, such as BytesIO.
     answer = transcribe(recogniser, encoded(container, codec, rate), ("response_format", "verbose_json"))
     assert answer.status == 200
     assert abs(answer.json["duration"] - 2.88) < 0.2
@@ -224,7 +224,7 @@ def test_eight_concurrent_callers_get_the_same_transcript(recogniser: Server) ->
 
 
 def workers_of(recogniser: Server) -> set[int]:
-    """Children of the fork server, which is a child of the server and has more than one."""
+    """Children of the fork server, the child of the server with more than one child."""
     listing = subprocess.run(["ps", "-eo", "pid,ppid"], check=True, capture_output=True, text=True).stdout
     pairs = [tuple(map(int, line.split())) for line in listing.splitlines()[1:]]
     children = {pid for pid, parent in pairs if parent == recogniser.process.pid}

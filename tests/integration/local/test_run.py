@@ -1,4 +1,4 @@
-"""`make run`: everything starts, works, and ends together."""
+"""`make run`: everything starts, works and ends together."""
 
 import json
 import os
@@ -86,10 +86,10 @@ def test_the_announced_aws_holds_the_templates_tables(gateway: Gateway) -> None:
 
 
 class HangingProvider(ThreadingHTTPServer):
-    """Takes transcriptions and answers none of them before `release` is set."""
+    """Accepts transcriptions and answers none until `release` is set."""
 
     daemon_threads = True
-    # The backlog of the class is 5, and everybody comes at once.
+    # The class's backlog is 5, and all connect at once.
     request_queue_size = 128
 
     def __init__(self) -> None:
@@ -137,7 +137,7 @@ def published(gateway: Gateway, model: str) -> Iterator[HangingProvider]:
 
 
 def assert_the_rest_answers(gateway: Gateway) -> None:
-    """What must go on working, each time in seconds."""
+    """What must keep working, each within seconds."""
     json_body = {"content-type": "application/json"}
     for user in gateway.keys:
         beat = "/api/inference/agent/heartbeat/"
@@ -179,7 +179,7 @@ def test_heartbeats_and_keys_work_while_every_transcription_hangs(gateway: Gatew
         assert sum(not call.done() for call in calls) >= 50
         provider.release.set()
         statuses = {call.result() for call in calls}
-    # Whoever found no place was told to come back.
+    # Callers without a place were told to retry.
     assert statuses == {200, 429}
 
 
@@ -240,7 +240,7 @@ def test_the_end_of_a_part_is_reported_and_ends_the_rest(tmp_path: Path) -> None
 
 
 def variables_of(gateway: Gateway, part: str) -> dict[str, str]:
-    """The environment that a part of the local run was started with."""
+    """The environment that a part of the local run started with."""
     if not Path("/proc/self/environ").exists():
         pytest.skip("needs /proc")
     for pid in processes_of(gateway.process.pid):

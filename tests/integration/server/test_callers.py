@@ -1,4 +1,4 @@
-"""The HTTP front and its callers: which pages may call, and that no caller keeps out another."""
+"""Callers of the HTTP front: which pages may call, and that no caller keeps out another."""
 
 import http.client
 import socket
@@ -97,7 +97,7 @@ def test_pages_and_foreign_names_cannot_reach_the_embedded_aws(aws: str, method:
 
 
 def hold(server: Server, request: str, count: int, held: ExitStack) -> list[socket.socket]:
-    """Requests whose bodies never come; returns when the server has read their heads."""
+    """Sends requests without their bodies; returns when the server has read the heads."""
     head = f"{request} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\nExpect: 100-continue\r\n"
     connections = []
     for _ in range(count):
@@ -105,7 +105,7 @@ def hold(server: Server, request: str, count: int, held: ExitStack) -> list[sock
         connection.sendall(f"{head}Authorization: Bearer good\r\n\r\n".encode())
         connections.append(connection)
     for connection in connections:
-        # "100 Continue" is sent when the body is about to be read, which is in a place.
+        # The server sends "100 Continue" when it has a place and starts to read the body.
         assert b" 100 " in connection.recv(65536) or count > 52
     return connections
 

@@ -1,4 +1,4 @@
-"""What every HTTP server of this project does with connections, whatever it serves."""
+"""How every HTTP server of this project handles connections."""
 
 import contextlib
 import socket
@@ -27,7 +27,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A server that waits a second for a head, and takes 20 connections."""
+    """A server that waits one second for a head and accepts 20 connections."""
     monkeypatch.setattr(listener, "HEAD_SECONDS", 1.0)
     monkeypatch.setattr(listener, "MAX_CONNECTIONS", 20)
     bound, server = bind(0), new_server(_with_lifespan)
@@ -55,7 +55,7 @@ def connect(port: int) -> socket.socket:
 
 
 def is_ended(connection: socket.socket) -> bool:
-    """Whether the server ends the connection while the client keeps it."""
+    """Whether the server ends a connection that the client keeps open."""
     try:
         return connection.recv(65536) == b""
     except ConnectionError:
@@ -120,7 +120,7 @@ def test_idle_connections_make_room_for_a_caller(port: int) -> None:
 
 
 def never_reads(port: int) -> socket.socket:
-    """A connection whose answers fill every buffer on the way, because the client reads none."""
+    """A connection whose answers fill every buffer, because the client reads none."""
     connection = connect(port)
     connection.setblocking(False)
     with contextlib.suppress(OSError):

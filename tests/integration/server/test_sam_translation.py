@@ -1,4 +1,4 @@
-"""What CloudFormation gets: template.yaml after the SAM translator, its conditions decided by parameters."""
+"""What CloudFormation gets: template.yaml after the SAM translator, with conditions set by parameters."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def translated() -> Any:
 
 
 def resolver(translated: Any, given: Mapping[str, str]) -> Resolver:
-    """Decides the template's conditions for parameters; other references stay what they are."""
+    """Evaluates the template's conditions for parameters; leaves other references as they are."""
     declared = {name: str(each.get("Default", "")) for name, each in translated["Parameters"].items()}
     parameters = {**declared, **given}
     return Resolver(
@@ -50,7 +50,7 @@ def resolver(translated: Any, given: Mapping[str, str]) -> Resolver:
 
 
 def reserved(translated: Any, function: str, given: Mapping[str, str]) -> Any:
-    """The function's ReservedConcurrentExecutions; None when the property is absent."""
+    """The function's ReservedConcurrentExecutions; None if absent."""
     properties = translated["Resources"][function]["Properties"]
     value = properties.get("ReservedConcurrentExecutions")
     chosen = value
@@ -93,7 +93,7 @@ def test_heartbeats_have_their_own_throttle_with_room_for_ten_thousand_providers
     translated: Any,
 ) -> None:
     settings = methods(translated)
-    # "~1" stands for each slash but the first.
+    # "~1" replaces each slash except the first.
     [(path, method)] = settings.keys() - {("/*", "*")}
     route = path[0] + path[1:].removeprefix("~1").replace("~1", "/")
     assert method.lower() in translated["Resources"]["Api"]["Properties"]["Body"]["paths"][route]

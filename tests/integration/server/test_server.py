@@ -1,4 +1,4 @@
-"""The HTTP front, with a small application of its own: events in, API Gateway's words out."""
+"""The HTTP front, with its own small application: events in, API Gateway's answers out."""
 
 import hashlib
 import http.client
@@ -137,7 +137,7 @@ def test_the_largest_body_arrives_whole(server: Server) -> None:
 
 
 def unsent(server: Server, headers: dict[str, str], length: int) -> tuple[int, bytes]:
-    """The answer to a request whose body is announced and never sent."""
+    """The answer to a request that declares a body and never sends it."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     connection.putrequest("POST", "/v1/echo/x")
     for name, value in {**headers, "Content-Length": str(length)}.items():

@@ -1,4 +1,4 @@
-"""Every valid manifest can be stored: the worst of them, in real items, sized by DynamoDB's rules."""
+"""Every valid manifest can be stored: the largest ones, as real items, sized by DynamoDB's rules."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from gateway.store.dynamodb.rows import rows_of
 from tests.manifests import manifest_of, service
 
 pytestmark = pytest.mark.usefixtures("in_process_aws")
-# DynamoDB takes 400 KB an item; a twelfth is left.
+# DynamoDB's limit is 400 KB per item; a twelfth is left.
 MAX_ITEM_BYTES = 350_000
 UNICORN = "\U0001f984"  # four bytes in UTF-8
 USERS = [f"{'u' * 60}{number:04d}" for number in range(2000)]
@@ -29,7 +29,7 @@ USERS = [f"{'u' * 60}{number:04d}" for number in range(2000)]
 
 def size_of(value: Mapping[str, Any]) -> int:
     """Bytes of a typed attribute as DynamoDB counts them: names and texts in UTF-8, numbers at their longest, three
-    bytes a list or map and one for each entry."""
+    bytes per list or map and one per entry."""
     ((kind, inner),) = value.items()
     if kind == "S":
         return len(inner.encode())
@@ -66,7 +66,7 @@ def operator(owner: str = "alice") -> Operator:
 
 
 def filled(parsed: dict[str, Any]) -> dict[str, Any]:
-    """The document with as many notes as it takes."""
+    """The document with as many notes as fit."""
     notes: list[str] = []
     while (room := MAX_BYTES - len(as_json(parsed | {"x": [*notes, ""]}))) > 0:
         notes.append(UNICORN * min(1024, room // 4) or "x" * room)

@@ -1,4 +1,4 @@
-"""Limits under many requests at once, on the embedded AWS, which loses no update as DynamoDB loses none."""
+"""Limits under many concurrent requests, on the embedded AWS, which like DynamoDB loses no update."""
 
 import secrets
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Listings among a thousand hostile providers: bounded, fair, remembered once."""
+"""Listings among a thousand hostile providers: bounded, fair, cached once."""
 
 import importlib
 import json
@@ -21,7 +21,7 @@ MEGABYTE = 1_000_000
 
 
 def listed(user: str = "victim") -> tuple[dict[str, Any], int, float]:
-    """What `GET /v1/models` answers, its bytes, and the processor seconds that it took."""
+    """The answer of `GET /v1/models`, its bytes, and the CPU seconds that it took."""
     began = time.process_time()
     sent = event("models_list")
     sent["requestContext"]["authorizer"] = {"user_id": user, "key_id": "k"}
@@ -46,7 +46,7 @@ def test_a_thousand_providers_keep_a_listing_small_and_crowd_out_nobody(audience
     assert {f"{owner}/model-{number}" for owner in ("zed", "victim") for number in range(5)} <= ids
     assert len({each["owned_by"] for each in body["data"]}) > 1
     assert [each["id"] for each in body["data"]] == sorted(ids)
-    # A second time, from memory: our own work alone. Six times what it takes on a quiet machine.
+    # The second time is from the cache: only our own work. The limit is six times that of a quiet machine.
     assert listed()[2] < 0.6
 
 
@@ -115,7 +115,7 @@ def test_cached_listings_and_lookups_are_limited_in_bytes() -> None:
 
 
 def many_of(owner: str, services: int, model: str = "whisper") -> list[Deployment]:
-    """A provider that serves one model by many services."""
+    """A provider that serves one model with many services."""
     (example,) = honest(owner, 1)
     model_ = replace(example.model, slug=model, served_id=model)
     return [
@@ -185,7 +185,7 @@ def test_large_rows_of_one_owner_cost_a_lookup_a_few_megabytes_at_most(
     monkeypatch.setattr(aws, "query", counting)
     found = catalog_store().deployments("whisper", "victim")
     assert [each.service for each in found] == ["s0", "s1"]
-    # A page of DynamoDB's is 1 MB, and a partition gives 24 MB a second to everybody together.
+    # A DynamoDB page is 1 MB, and a partition serves 24 MB a second to all callers together.
     assert sum(read) < 2.5 * MEGABYTE
 
 
@@ -193,7 +193,7 @@ def test_large_rows_of_one_owner_cost_a_lookup_a_few_megabytes_at_most(
 
 
 def old_rows(deployments: list[Deployment]) -> list[Row]:
-    """As they were written before listings had an item of their own."""
+    """Rows as written before listings had their own item."""
     first = deployments[0]
     common = {
         "owner": first.owner,

@@ -19,7 +19,7 @@ EVER = Question("2026-01-01", "2026-12-31", "day", False)
 
 
 def record(number: int = 1, *, user: str = "bob", day: int = 1) -> dict[str, Any]:
-    """The stored item of a request that alice's provider served, 10 seconds long."""
+    """The stored item of a 10-second request that alice's provider served."""
     made = Record(
         f"r{number}",
         user,
@@ -112,7 +112,7 @@ def test_a_users_places_are_limited_and_a_released_one_is_free_again() -> None:
     assert first.lease
     store.release("bob", "requests", first.lease)()
     assert store.take(claim, 1000).refused is None
-    # What was refused has not been counted in the rate: three of sixty are.
+    # The rate does not count refused requests: three of sixty are used.
     assert store.take(replace(claim, places=0), 1000).due == 1004
 
 

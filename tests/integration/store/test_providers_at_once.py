@@ -1,4 +1,4 @@
-"""Many who register at once, on the embedded AWS, whose transactions are as good as DynamoDB's."""
+"""Many concurrent registrations, on the embedded AWS, whose transactions work like DynamoDB's."""
 
 import secrets
 from collections.abc import Iterator

@@ -158,7 +158,7 @@ def test_a_publication_from_an_outdated_read_changes_nothing() -> None:
     assert (listed(), rows()) == (["a"], before)
 
 
-def test_changes_to_other_fields_from_an_outdated_read_are_refused() -> None:
+def test_changes_besides_the_manifest_from_an_outdated_read_are_refused() -> None:
     publish(service())
     store = provider_store()
     read = store.provider("alice", "home")
@@ -192,7 +192,7 @@ def test_an_owner_sees_only_their_own_providers() -> None:
     assert [(each.owner, each.name) for each in provider_store().owned("bob")] == [("bob", "home")]
 
 
-def test_a_model_id_too_long_for_a_table_key_is_not_found() -> None:
+def test_a_model_id_that_cannot_be_a_table_key_is_not_found() -> None:
     assert found("x" * 5000) == []
     assert found("") == []
 
@@ -253,11 +253,11 @@ def test_a_hit_is_cached_for_a_few_seconds_and_a_miss_is_not() -> None:
 
 
 class Killed(BaseException):
-    """The process is gone: nothing that follows runs."""
+    """The process has ended: nothing after it runs."""
 
 
 def kill_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let so many DynamoDB writes pass, then die before the next."""
+    """Allow this many DynamoDB writes, then end before the next."""
     real, left = aws.client("dynamodb"), [writes]
 
     class Mortal:
@@ -292,7 +292,7 @@ def test_killing_a_writer_between_any_two_writes_leaves_the_old_or_the_new_manif
     assert seen in (sorted(old), sorted(new))
     assert all(found(model, "bob") for model in seen)
     assert not any(found(model, "bob") for model in {*old, *new} - set(seen))
-    # What the dead writer left is swept by the next publication.
+    # The next publication sweeps what the dead writer left.
     publish(service(models=["last"]))
     assert [pk for pk, _ in rows()] == ["audience#alice", "listing#alice", "model#last", *["owner#alice"] * 3]
 
@@ -350,7 +350,7 @@ def test_a_decrypted_credential_leaves_memory_after_a_minute() -> None:
     assert store.decrypt(deployment("home", credential=ciphertexts[1])) == "hunter3"
     assert "hunter2" in repr(vars(store._recent))
     clock.seconds += 1
-    # Another credential is asked for, never this one again.
+    # Another credential is requested, but this one never again.
     store.decrypt(deployment("home", credential=ciphertexts[1]))
     assert "hunter2" not in repr(vars(store._recent))
 
@@ -373,7 +373,7 @@ def test_providers_are_the_same_after_a_round_trip_through_the_table() -> None:
     assert (kept.credentials, kept.document) == ({"asr": b"\x00\xff"}, document(service()))
 
 
-def test_a_stored_credential_is_recognised_only_in_its_field() -> None:
+def test_a_stored_credential_is_recognised_only_for_its_service() -> None:
     store = credential_store()
     ciphertext = store.encrypt("hunter2", "alice", "home", "asr")
     assert store.holds(ciphertext, "hunter2", "alice", "home", "asr")

@@ -1,4 +1,4 @@
-"""Reading stored parts from an S3 that breaks off."""
+"""Reading stored parts from an S3 that stops midway."""
 
 import os
 import threading
@@ -28,7 +28,7 @@ UPLOAD = Upload(
 
 
 class BreakingS3(ThreadingHTTPServer):
-    """Answers GetObject; the next `breaks` answers end in the middle."""
+    """Answers GetObject; the next `breaks` answers stop midway."""
 
     daemon_threads = True
 

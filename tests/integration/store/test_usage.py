@@ -1,4 +1,4 @@
-"""Usage records when no service of AWS answers: a real socket that stays silent."""
+"""Usage records when no AWS service answers: a real socket that stays silent."""
 
 import socket
 import time
@@ -64,7 +64,7 @@ def test_the_log_has_the_record_before_the_time_is_up(
 ) -> None:
     store = UsageStore("usage", f"{silent_aws}/queue")
     with deadline.within(within):
-        for service in ("dynamodb", "sqs"):  # made in a function's initialisation, not in its last second
+        for service in ("dynamodb", "sqs"):  # created when a function initialises, not in its last second
             aws.client(service)
     started = time.monotonic()
     with deadline.within(within):
@@ -72,4 +72,4 @@ def test_the_log_has_the_record_before_the_time_is_up(
     took = time.monotonic() - started
     (lost,) = [each for each in caplog.records if each.getMessage() == LOST_RECORD]
     assert lost.__dict__["record"] == item_of(record(), 400)
-    assert took < at_most + 2  # a busy test machine's
+    assert took < at_most + 2  # slack for a busy test machine

@@ -88,7 +88,7 @@ def fails(kind: str, *, within: float, not_before: float = 0.0) -> Iterator[None
 
 
 class Resolver:
-    """Answers each lookup with the next list of addresses, the last one for ever."""
+    """Answers each lookup with the next list of addresses; the last one repeats."""
 
     def __init__(self, *answers: list[str]) -> None:
         self.answers = list(answers)
@@ -397,7 +397,7 @@ def test_a_private_root_is_trusted_only_when_it_is_given(
 def test_a_root_made_by_openssl_is_trusted_on_every_python(
     make_client: Callable[..., ProviderClient], tmp_path: Path
 ) -> None:
-    """`openssl req -x509` leaves out the key usage, which strict verification asks for."""
+    """`openssl req -x509` omits the key usage, which strict verification requires."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "home root")])
     now = datetime.datetime.now(datetime.UTC)
@@ -455,7 +455,7 @@ def test_the_next_address_is_tried_when_one_refuses(
 
 @contextlib.contextmanager
 def silent(port: int) -> Iterator[str]:
-    """An address of this machine that answers no SYN on the port, because its queue is full."""
+    """A local address that answers no SYN on the port, because its queue is full."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.2", port))
@@ -552,7 +552,7 @@ def test_a_literal_that_is_not_public_is_refused_without_a_lookup(
 def test_a_name_that_turns_private_is_refused_although_a_connection_is_warm(
     make_client: Callable[..., ProviderClient], server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # No public address answers here: one address of this machine plays the public one.
+    # No public address answers here: a local address stands in for one.
     monkeypatch.setattr(addresses, "is_public", lambda address: address == "127.0.0.1")
     resolver = Resolver(["127.0.0.1"], ["10.0.0.1"])
     client = make_client(allow_private=False, resolve=resolver)
@@ -678,6 +678,6 @@ def test_no_failure_leaves_a_socket_behind(
         with pytest.raises(ProviderError):
             transcribe(client, server.url(fault), seconds=0.3)
     time.sleep(0.1)
-    # The server's own ends of connections that it still holds are descriptors of this process too.
+    # The server's ends of open connections are also descriptors of this process.
     held = 2
     assert len(list(descriptors.iterdir())) <= before + held

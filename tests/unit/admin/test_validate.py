@@ -1,4 +1,4 @@
-"""`gateway-admin validate`: every problem with its line, whatever the file."""
+"""`gateway-admin validate`: every problem with its line, for any file."""
 
 import json
 import time

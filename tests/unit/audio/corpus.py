@@ -1,4 +1,4 @@
-"""The shared samples whose durations are known; they lie beside the repository, not in it."""
+"""The shared samples of known duration; they are next to the repository, not in it."""
 
 import json
 from pathlib import Path
@@ -10,13 +10,13 @@ FOLDER = Path(__file__).resolve().parents[4] / "shared" / "audio"
 
 
 def entries() -> list[dict[str, Any]]:
-    """The manifest's entries; none when the folder is missing."""
+    """The manifest's entries; none if the folder is missing."""
     manifest = FOLDER / "manifest.json"
     return json.loads(manifest.read_text()) if manifest.is_file() else []
 
 
 def read(name: str) -> bytes:
-    """The bytes of one sample; the test is skipped when there are none."""
+    """The bytes of one sample; skips the test if there are none."""
     path = FOLDER / name
     if not path.is_file():
         pytest.skip(f"{path} is missing: the samples of known duration are not part of the repository")
@@ -24,7 +24,7 @@ def read(name: str) -> bytes:
 
 
 def tolerance(entry: dict[str, Any]) -> float:
-    """Seconds by which a measurement may differ from a full decode, as the samples' README says."""
+    """Seconds by which a measurement may differ from a full decode, from the samples' README."""
     name = entry["file"]
     if name.startswith("trunc_"):
         return 0.1

@@ -1,4 +1,4 @@
-"""Small recordings made with PyAV, and what a full decode by PyAV says of their length."""
+"""Small recordings made with PyAV, and their length from a full decode by PyAV."""
 
 import functools
 import io
@@ -32,7 +32,7 @@ def tone(seconds: float, rate: int, channels: int = 1, *, silence: bool = False)
     return samples.tobytes()
 
 
-def record(  # every keyword is one way in which recordings differ
+def record(  # each keyword is one way that recordings differ
     container: str,
     codec: str,
     *,
@@ -46,7 +46,7 @@ def record(  # every keyword is one way in which recordings differ
     video: bool = False,
     audio_tracks: int = 1,
 ) -> bytes:
-    """An encoded file with so many equal audio tracks, and a video track beside them if asked for."""
+    """An encoded file with this many equal audio tracks, and a video track if requested."""
     buffer = io.BytesIO()
     output: Any
     layout = {1: "mono", 2: "stereo"}[channels]
@@ -83,7 +83,7 @@ def measured(data: bytes, *, max_seconds: float = 14_400.0) -> float:
 
 
 def decoded_seconds(data: bytes, format: str | None = None) -> float | None:
-    """Seconds of the first audio track by a full decode, counted in samples; None when there is none."""
+    """Seconds of the first audio track by a full decode, counted in samples; None if there is none."""
     samples = rate = 0
     source: Any
     try:

@@ -1,4 +1,4 @@
-"""HE-AAC has no free encoder in libavcodec: its configurations are written by hand, from ISO/IEC 14496-3."""
+"""libavcodec has no free HE-AAC encoder: the configurations are hand-written from ISO/IEC 14496-3."""
 
 import pytest
 

@@ -17,7 +17,7 @@ def frames_of(data: bytes) -> list[bytes]:
 
 
 def frame(payload: bytes, *, blocks: int = 1, rate_index: int = 8, checksum: bool = False) -> bytes:
-    """An ADTS frame of AAC LC, mono; 16 kHz unless told otherwise."""
+    """An ADTS frame of AAC LC, mono; 16 kHz by default."""
     size = 7 + 2 * checksum + len(payload)
     value = 0xFFF << 44 | (0 if checksum else 1) << 40 | 1 << 38 | rate_index << 34 | 1 << 30
     value |= size << 13 | 0x7FF << 2 | blocks - 1

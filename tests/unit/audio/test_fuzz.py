@@ -1,4 +1,4 @@
-"""Mutations of small samples. `AUDIO_MUTATIONS` sets how many of each (`make fuzz`); 2,000 unless told."""
+"""Mutations of small samples. `AUDIO_MUTATIONS` sets how many of each (`make fuzz`); the default is 2,000."""
 
 import os
 import random
@@ -14,7 +14,7 @@ from .recordings import film, record
 
 MUTATIONS = int(os.environ.get("AUDIO_MUTATIONS", "2000"))
 SEED = os.environ.get("AUDIO_SEED", "0")
-MAX_SECONDS = 0.5  # of processor time, the issue's bound for one call
+MAX_SECONDS = 0.5  # of CPU time, the issue's limit for one call
 SMALL = 120_000  # bytes
 
 SHARED = [

@@ -1,4 +1,4 @@
-"""Files made to be slow. The bounds are of processor time and generous; `bench.audio` measures."""
+"""Files made to be slow. The limits are generous and in CPU time; `bench.audio` measures."""
 
 import time
 import tracemalloc
@@ -16,7 +16,7 @@ SIZE = 25 * 1024 * 1024
 def test_a_hostile_file_of_25_mb_takes_less_than_a_second(name: str) -> None:
     view = memoryview(HOSTILE[name](SIZE))
     spent = 9.0
-    for _ in range(3):  # other processes may have had the caches
+    for _ in range(3):  # other processes may have used the caches
         start = time.process_time()
         measure(view, Finding(), 14_400.0)
         spent = min(spent, time.process_time() - start)

@@ -51,7 +51,7 @@ def opus(*packets: bytes, granule: int | None = None, flags: int = 4) -> bytes:
 
 
 def with_granule(data: bytes, granule: int) -> bytes:
-    """The file with another granule position on its last page, checksum right."""
+    """The file with another granule position on its last page, and its checksum."""
     *rest, last = pages(data)
     return b"".join(rest) + seal(last[:6] + struct.pack("<q", granule) + last[14:])
 

@@ -1,4 +1,4 @@
-"""What stands before the audio: junk is skipped, decoys hide nothing."""
+"""Bytes before the audio: junk is skipped, decoys hide nothing."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""What a manifest may hold, and what its operator is told when it may not."""
+"""What a manifest may hold, and what its operator is told if it is invalid."""
 
 import copy
 import json
@@ -340,7 +340,7 @@ def test_an_invalid_upload_is_refused(body: object, problems: list[str]) -> None
     assert caught.value.problems == problems
 
 
-def test_half_a_surrogate_pair_in_the_yaml_is_accepted_and_counted() -> None:
+def test_half_a_surrogate_pair_in_the_yaml_is_accepted() -> None:
     assert manifest.read_upload({"raw_yaml": "\ud800", "parsed": manifest_of()}).services == ()
 
 

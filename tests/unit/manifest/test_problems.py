@@ -1,4 +1,4 @@
-"""What is wrong with a manifest, each problem at its path, all of them at once."""
+"""Problems of a manifest: all reported at once, each at its path."""
 
 import re
 from typing import Any
@@ -277,14 +277,14 @@ def test_a_service_and_a_model_have_at_most_sixteen_features_of_sixty_four_bytes
     assert problems_of(parsed([str(number) for number in range(17)])) == [
         f"{path}.features: must have at most 16 entries, but has 17"
     ]
-    # In lower case the last one is longer than it is written.
+    # The last one is longer in lower case.
     for long in ("x" * 65, "é" * 33, "İ" * 32):
         assert problems_of(parsed([long])) == [
             f"{path}.features[0]: must be one line, not empty and at most 64 bytes"
         ]
 
 
-def test_a_manifest_takes_at_most_five_hundred_rows_and_the_message_gives_its_number() -> None:
+def test_a_manifest_may_use_five_hundred_rows_and_the_message_says_how_many_it_needs() -> None:
     # 400 models, of which 98 are served under an id of their own, the owner, and everyone: 500.
     first = [{"id": f"s-{number}", "hf": f"m-{number}"} for number in range(98)] + models(102, "n")
     two = [
@@ -322,7 +322,7 @@ def test_users_count_once_and_only_where_they_have_access() -> None:
     assert manifest.validate(manifest_of(*private))
 
 
-def test_only_stt_services_count_rows() -> None:
+def test_only_stt_services_use_rows() -> None:
     chat = [service(name=f"s{number}", type="llm", models=models(200)) for number in range(10)]
     assert manifest.validate(manifest_of(*chat))
 

@@ -1,4 +1,4 @@
-"""No document crashes the validator, and none that breaks the contract is accepted."""
+"""No document crashes the validator, and it accepts none that breaks the contract."""
 
 import json
 import math
@@ -30,7 +30,7 @@ anything = st.recursive(
 
 
 def mostly(right: st.SearchStrategy[Any], wrong: st.SearchStrategy[Any] = anything) -> st.SearchStrategy[Any]:
-    """Nearly always what belongs there: a manifest has many places to be wrong in."""
+    """Nearly always a valid value: a manifest has many places that can be wrong."""
     return st.integers(0, 39).flatmap(lambda n: wrong if n == 17 else right)
 
 
@@ -113,7 +113,7 @@ def read(document: object) -> manifest.Manifest | None:
         assert 0 < len(invalid.problems) <= 101
         assert all(PATH.match(problem) for problem in invalid.problems), invalid.problems
         json.dumps(invalid.problems).encode()
-        "".join(invalid.problems).encode()  # What is stored and shown is text.
+        "".join(invalid.problems).encode()  # Only text is stored and shown.
         return None
 
 
@@ -152,7 +152,7 @@ def test_an_accepted_document_keeps_the_contract(document: dict[str, Any]) -> No
     assert len({service.name for service in accepted.services}) == len(accepted.services) <= 100
     for service in accepted.services:
         check_service(service)
-    # What is stored is read again by the very same rules, and routes the same.
+    # The same rules read the stored manifest again, and it routes the same.
     without_keys = tuple(replace(service, api_key=None) for service in accepted.services)
     assert manifest.validate(accepted.redacted).services == without_keys
 

@@ -1,4 +1,4 @@
-"""Which base URLs and addresses may be dialled."""
+"""Which base URLs and addresses can be dialled."""
 
 import contextlib
 import ipaddress
@@ -232,7 +232,7 @@ def test_no_ipv6_spelling_makes_a_refused_ipv4_address_public(
 
 @settings(deadline=None)
 @given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)))
-def test_an_address_that_the_standard_library_calls_private_is_not_public(
+def test_an_address_is_public_only_if_the_standard_library_agrees(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
 ) -> None:
     if is_public(str(address)) and address not in ipaddress.ip_network("64:ff9b::/96"):
@@ -292,7 +292,7 @@ def test_a_url_of_the_gateway_itself_is_refused_even_on_a_closed_network(url: st
         "http://127.0.0.1:8000/v1",
     ],
 )
-def test_another_port_or_name_on_the_same_host_is_not_the_gateway(url: str) -> None:
+def test_another_port_or_name_is_not_the_gateway(url: str) -> None:
     assert refusal(url, allow_private=True, own=OWN) is None
 
 

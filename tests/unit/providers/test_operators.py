@@ -36,7 +36,7 @@ def upload(*services: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 
 class Agent:
-    """An operator at some second, with a store in memory."""
+    """An operator at a given second, with a store in memory."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.store = FakeProviders()
@@ -174,7 +174,7 @@ def test_a_heartbeat_keeps_a_known_provider_online_and_an_unknown_one_is_not_fou
     assert agent.view["online"] is True
 
 
-def test_a_provider_is_offline_two_minutes_after_its_last_heartbeat() -> None:
+def test_a_provider_is_offline_two_minutes_after_its_last_contact() -> None:
     agent = Agent()
     agent.operator.upload_manifest(upload(service()))
     agent.now = 1120.0
@@ -448,7 +448,7 @@ def test_patches_to_services_that_come_and_go_are_limited() -> None:
     agent.operator.upload_manifest(upload(service("last")))
     error = refused(agent.operator.change_service, "home", "last", {"access": "private"})
     assert isinstance(error, InvalidRequest)
-    # One that has left the manifest makes room.
+    # A service removed from the manifest makes room.
     agent.operator.change_service("home", "s0-7", {"access": None})
     agent.operator.change_service("home", "last", {"access": "private"})
 
@@ -456,7 +456,7 @@ def test_patches_to_services_that_come_and_go_are_limited() -> None:
 def test_twenty_providers_at_their_limits_fit_one_answer_which_says_what_it_leaves_out() -> None:
     agent = Agent()
     names = [f"{number:03d}-{chr(0x1F984) * 31}" for number in range(20)]
-    # Sixty characters of each user id, a hundred users a service, twenty services changed: 2,000 users a provider.
+    # 60 characters per user id, 100 users per service, 20 services changed: 2,000 users per provider.
     users = [f"{'u' * 56}-{number:03d}" for number in range(100)]
     for box in range(20):
         body = upload(*(service(name, notes='"' * 1024) for name in names), agent={"name": f"box-{box:02d}"})

@@ -11,8 +11,8 @@ from server.body import BodyStalled, BodyTooLarge, ClientGone, read_body
 
 
 def request(pieces: Iterable[Any], pause: float = 0, **headers: str) -> Request:
-    """A request whose body arrives in pieces, `pause` seconds apart; None is a client that goes silent, an exception
-    one that goes."""
+    """A request whose body arrives in pieces, `pause` seconds apart; None is a client that stops sending, an exception
+    one that leaves."""
     messages = iter(pieces)
 
     async def receive() -> dict[str, Any]:

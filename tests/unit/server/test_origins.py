@@ -1,4 +1,4 @@
-"""Whose pages may call a server of the local run."""
+"""Which pages may call a server of the local run."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Room for calls in progress."""
+"""Places for calls in progress."""
 
 from contextlib import ExitStack
 

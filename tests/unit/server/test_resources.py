@@ -1,4 +1,4 @@
-"""Finding the route of a path."""
+"""Finding a path's route."""
 
 import pytest
 

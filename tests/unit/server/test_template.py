@@ -1,4 +1,4 @@
-"""The reader of template.yaml, on the project's own template and on a small one."""
+"""The reader of template.yaml, with the project's template and a small one."""
 
 from pathlib import Path
 

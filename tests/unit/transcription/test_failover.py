@@ -22,7 +22,7 @@ DOWN = ProviderError("connect", "refused by 192.168.1.7")
 
 
 class Run:
-    """One failover over providers that answer as told, in the order given."""
+    """One failover over scripted providers, in the given order."""
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ def test_a_file_with_an_audio_label_is_accepted_even_if_its_bytes_are_unknown(la
 
 
 @pytest.mark.parametrize("label", [None, "application/octet-stream", "audio/3gpp", "audio/x-unheard-of"])
-def test_the_bytes_decide_if_the_label_is_generic(label: str | None) -> None:
+def test_the_bytes_decide_if_the_label_is_unclear(label: str | None) -> None:
     assert media.admit(label, MP3) == ("mp3", "audio/mpeg")
     with pytest.raises(UnsupportedMediaType):
         media.admit(label, UNKNOWN)

@@ -12,7 +12,7 @@ from tests.fakes import ALICE, deployment
 OWN, OTHER = deployment("own"), deployment("other", owner="bob")
 CAPABLE = deployment("capable", owner="bob", features=["timestamps"])
 PREFERS_OWN = replace(ALICE, preference="prefer_own")
-# A fair share of 2000 draws strays by more than 150 from its mean less often than once in 10^10.
+# A fair share of 2000 draws differs from its mean by more than 150 less than once in 10^10.
 DRAWS, SLACK = 2000, 150
 
 
@@ -47,7 +47,7 @@ def services(count: int, provider: str = "farm", owner: str = "mallory", **chang
 
 
 def firsts(deployments: Sequence[Deployment], by: str, *, verbose: bool = False) -> Counter[str]:
-    """Who is asked first, in DRAWS requests."""
+    """Who is tried first, in DRAWS requests."""
     cooldown = Cooldown()
     return Counter(
         getattr(routing.order(deployments, ALICE, cooldown, 0.0, verbose=verbose)[0], by)
@@ -205,7 +205,7 @@ def test_owners_that_outnumber_the_places_are_drawn_equally_and_never_twice() ->
         drawn = [each.owner for each in routing.draw(pool, 100, "alice")]
         assert len(drawn) == len(set(drawn)) == 100
         times.update(drawn)
-    # 100 of 200 on average, by a deviation of 7.
+    # 100 of 200 on average, with a deviation of 7.
     assert 50 < times["mallory"] < 150
 
 
@@ -216,7 +216,7 @@ def test_the_callers_own_are_always_drawn_and_displace_nobody() -> None:
     assert len(drawn) == 100
     assert {each.provider for each in drawn if each.owner == "alice"} == {f"own{n}" for n in range(20)}
     assert sum(each.owner != "alice" for each in drawn) == 50
-    # Whoever has few keeps them all.
+    # An owner with few keeps them all.
     assert set(own[:3]) <= set(routing.draw([*crowd, *own[:3]], 100, "alice"))
 
 

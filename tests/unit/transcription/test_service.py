@@ -425,7 +425,7 @@ def test_a_users_transcriptions_in_flight_are_limited() -> None:
     assert len(world.client.requests) == 3
     (error,) = refusals
     assert (error.status, error.code, error.headers["retry-after"]) == (429, "rate_limit_exceeded", "1")
-    # All have ended, and every place is free again.
+    # All have ended, so every place is free again.
     assert world.limits.leases == {("alice", "requests"): []}
     world.run(form(MODEL))
 

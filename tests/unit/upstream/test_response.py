@@ -1,4 +1,4 @@
-"""Reading HTTP answers from bytes, however they are cut and whatever they are."""
+"""Reading HTTP answers from any bytes, split in any way."""
 
 import gzip
 import time

@@ -34,7 +34,7 @@ def test_both_are_kept_when_they_differ_by_more_than_5_percent_and_a_second(
 
 
 def test_a_providers_duration_is_kept_as_a_number_that_the_table_accepts() -> None:
-    # DynamoDB refuses what is nearer to 0 than 1e-130: such a record would never be written.
+    # DynamoDB refuses numbers closer to 0 than 1e-130: such a record would never be written.
     assert usage.settle(100.0, 1e-200).provider_seconds == 0.0
     assert usage.settle(None, 1e-200).seconds == 0.0
 

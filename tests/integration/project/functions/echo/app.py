@@ -1,4 +1,4 @@
-"""Answers with the event it was called with, or misbehaves the way its path asks for."""
+"""Returns the event it was called with, or misbehaves as its path asks."""
 
 import base64
 import hashlib
@@ -48,7 +48,7 @@ def handler(event, context):
 
 
 def keep(records):
-    """Appends what a stream or a queue delivered to a file; a body of `fail` is refused the first time."""
+    """Appends what a stream or queue delivered to a file; refuses a body of `fail` the first time."""
     path = Path(os.environ["RECORDS_FILE"])
     failures = []
     with path.open("a") as file:

@@ -1,4 +1,4 @@
-"""Waits the seconds that the query asks for, as for a provider."""
+"""Waits as many seconds as the query asks, as if for a provider."""
 
 import time
 
