@@ -23,7 +23,7 @@ from tests.lambda_runtime import artifacts
 
 ROUNDS = 15
 BASELINE = "boto3"
-GOALS = {"AuthorizerFunction": 1.4, "ModelsFunction": 1.4, "TranscribeFunction": 1.9}
+GOALS = {"AuthorizerFunction": 1.4, "ModelsFunction": 1.4, "TranscribeFunction": 1.2}
 MAX_MODULES = 12
 
 _PROGRAM = """
