@@ -34,6 +34,8 @@ RUNTIME = {
     "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
     "POWERTOOLS_METRICS_DISABLED": "true",
 }
+# Modules through which a variable is read: the frame behind them is who asked.
+_PASSED_THROUGH = ("collections", "collections.abc", "_collections_abc", "os")
 
 
 class Recording(UserDict[str, str]):
@@ -59,7 +61,7 @@ class Recording(UserDict[str, str]):
     def _note(self, name: str) -> None:
         self.read.add(name)
         modules = (frame.f_globals["__name__"] for frame, _ in traceback.walk_stack(sys._getframe(2)))
-        asking = next(module for module in modules if module not in ("collections", "_collections_abc", "os"))
+        asking = next(module for module in modules if module not in _PASSED_THROUGH)
         if asking == "app" or asking.partition(".")[0] == "gateway":
             self.own.add(name)
 
