@@ -157,7 +157,8 @@ def assert_the_rest_answers(gateway: Gateway) -> None:
         for method, path, body, headers, status in calls:
             began = time.monotonic()
             assert gateway.call(method, path, body, headers).status == status, path
-            assert time.monotonic() - began < 5, path
+            # A busy machine needs seconds for the keys of 280 callers; a place held by a body is free after 30 s.
+            assert time.monotonic() - began < 20, path
 
 
 def test_heartbeats_and_keys_work_while_every_transcription_hangs(gateway: Gateway) -> None:
