@@ -134,7 +134,8 @@ def test_bodies_that_never_arrive_do_not_keep_out_other_kinds_of_route_or_other_
             method, path = line.split()
             began = time.monotonic()
             assert server.call(method, path, headers=headers).status == 200, line
-            assert time.monotonic() - began < 5
+            # A call that waited for a place would wait for the end of a body, 30 s.
+            assert time.monotonic() - began < 20
 
 
 def test_a_caller_with_too_many_calls_is_told_to_retry(server: Server) -> None:
