@@ -29,8 +29,9 @@ import pybase64
 from bench.provider_client import ANSWER, milliseconds, start_sink
 from functions.transcribe import app
 from gateway import audio, compose, http, multipart
+from gateway.models import Model
 from gateway.observability import metrics
-from gateway.providers.deployments import DeployedModel, Deployment
+from gateway.providers.deployments import Deployment
 from gateway.settings import TranscribeSettings
 from gateway.store.dynamodb.catalog import CatalogStore
 from gateway.store.dynamodb.limits import LimitStore
@@ -118,7 +119,7 @@ def prepare(port: int) -> None:
         version="1",
         service="asr",
         base_url=f"http://127.0.0.1:{port}/v1",
-        model=DeployedModel(MODEL, MODEL),
+        model=Model(MODEL, MODEL),
         last_seen_at=time.time() + 3600,
     )
     catalog = CatalogStore("none")

@@ -11,7 +11,8 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from gateway.providers.deployments import DeployedModel, Deployment
+from gateway.models import Model
+from gateway.providers.deployments import Deployment
 from gateway.store.dynamodb.listings import HEAD_WEIGHT, MAX_WEIGHT_READ
 from gateway.store.dynamodb.recent import SECONDS
 from gateway.store.dynamodb.rows import Row, listing_of, rows_of
@@ -42,7 +43,7 @@ class Fleet:
                 "17953489157701234abcdef",
                 "asr",
                 f"https://box-{number:05d}.example.com/v1",
-                DeployedModel(model, model, ("timestamps",)),
+                Model(model, model, ("timestamps",)),
                 access=chance.choice(("private", "authenticated")),
                 published_at=1_795_348_915,
             )

@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from functions.site import build_openapi
+from functions import build_openapi
 from local.agent import MODEL
 from local.children import Child, ChildDied, end
 from local.embedded_aws import CREDENTIALS, client_of, create_resources

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from gateway.providers.deployments import DeployedModel, Deployment
+from gateway.models import Model
+from gateway.providers.deployments import Deployment
 from gateway.store.dynamodb.providers import ProviderStore
 from gateway.store.dynamodb.rows import Row, listing_of, rows_of
 
@@ -22,7 +23,7 @@ def hostile(owner: str, name: str, *, audience: str = "*") -> list[Deployment]:
             version="00000000000000001abcdef",
             service="asr",
             base_url=f"https://{name}.example/v1",
-            model=DeployedModel(
+            model=Model(
                 f"{owner}/{name}-{number:03d}-{'m' * 220}", f"{number}", features, None, "\U0001f984" * 64
             ),
             access="authenticated" if audience == "*" else "restricted",
@@ -58,6 +59,6 @@ def honest(owner: str, models: int = 5) -> list[Deployment]:
     """A provider as most are."""
     (example, *_) = hostile(owner, "home")
     return [
-        replace(example, model=DeployedModel(f"{owner}/model-{number}", "m", ("timestamps",)))
+        replace(example, model=Model(f"{owner}/model-{number}", "m", ("timestamps",)))
         for number in range(models)
     ]

@@ -7,7 +7,8 @@ from typing import Any
 
 from gateway.accounts.keys import Caller
 from gateway.accounts.limits import Claim, Taken, Wait
-from gateway.providers.deployments import DeployedModel, Deployment, Listing
+from gateway.models import Model
+from gateway.providers.deployments import Deployment, Listing
 from gateway.providers.provider import MAX_PROVIDERS, Provider
 from gateway.upstream.client import Answer, ProviderError
 
@@ -25,7 +26,7 @@ def deployment(
         version="1",
         service="asr",
         base_url=f"https://{name}.example/v1",
-        model=DeployedModel("m", "Served/M", tuple(features)),
+        model=Model("m", "Served/M", tuple(features)),
         access="authenticated",
     )
     return replace(made, **changes)

@@ -9,9 +9,9 @@ from gateway import compose
 from gateway.errors import NotFound
 from gateway.http import Event, Route, caller_of, json_response, lambda_handler, own_hosts, path_parameter
 from gateway.lifecycle import prepare
+from gateway.models import slug_of
 from gateway.providers import model_list
 from gateway.providers.deployments import Deployment, usable
-from gateway.slugs import slug_of
 
 
 def list_models(event: Event, _context: Any) -> "Response[str]":

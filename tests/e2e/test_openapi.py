@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from functions.site.build_openapi import SOURCE, as_json
+from functions.build_openapi import SOURCE, as_json
 from tests.e2e.conftest import Publish
 from tests.e2e.wire import MODEL, WAV, send
 from tests.running import Gateway

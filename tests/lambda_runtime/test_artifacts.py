@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from functions.site.build_openapi import as_json
+from functions.build_openapi import as_json
 from server.template import Template
 from tests.lambda_runtime import artifacts
 from tests.lambda_runtime.artifacts import PYTHON

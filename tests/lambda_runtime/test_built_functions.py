@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from functions.site.build_openapi import as_json
+from functions.build_openapi import as_json
 from server.template import Template
 from tests.faults import TEXT
 from tests.lambda_runtime.conftest import Start, event

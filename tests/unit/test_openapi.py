@@ -12,8 +12,8 @@ import yaml
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from functions.site import build_openapi
-from functions.site.build_openapi import SOURCE, as_json
+from functions import build_openapi
+from functions.build_openapi import SOURCE, as_json
 from gateway import errors, http
 from gateway.errors import GatewayError
 from gateway.manifest.schema import ENGINES, MAX_HOSTS, TYPES, VENDORS

@@ -1,27 +1,18 @@
 """Limits under many concurrent requests, on the embedded AWS, which like DynamoDB loses no update."""
 
 import secrets
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from gateway.accounts.limits import Claim, Rate
-from gateway.store.dynamodb import aws
 from gateway.store.dynamodb.limits import LimitStore
 from tests.conftest import TestAws
 
 
 @pytest.fixture
-def store(embedded_aws: TestAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[LimitStore]:
-    for name, value in embedded_aws.environment("TranscribeFunction").items():
-        monkeypatch.setenv(name, value)
-    for cached in (aws.session, aws._made):
-        cached.cache_clear()
-    aws.client("dynamodb")  # one client for all threads
-    yield LimitStore(embedded_aws.template.physical_name("LimitsTable"))
-    for cached in (aws.session, aws._made):
-        cached.cache_clear()
+def store(concurrent_aws: TestAws) -> LimitStore:
+    return LimitStore(concurrent_aws.template.physical_name("LimitsTable"))
 
 
 def test_exactly_a_minutes_worth_of_forty_concurrent_requests_passes(store: LimitStore) -> None:

@@ -1,27 +1,18 @@
 """Many concurrent registrations, on the embedded AWS, whose transactions work like DynamoDB's."""
 
 import secrets
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from gateway.providers.provider import MAX_PROVIDERS
-from gateway.store.dynamodb import aws
 from gateway.store.dynamodb.providers import ProviderStore
 from tests.conftest import TestAws
 
 
 @pytest.fixture
-def store(embedded_aws: TestAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProviderStore]:
-    for name, value in embedded_aws.environment("AgentsFunction").items():
-        monkeypatch.setenv(name, value)
-    for cached in (aws.session, aws._made):
-        cached.cache_clear()
-    aws.client("dynamodb")  # one client for all threads
-    yield ProviderStore(embedded_aws.template.physical_name("ProvidersTable"))
-    for cached in (aws.session, aws._made):
-        cached.cache_clear()
+def store(concurrent_aws: TestAws) -> ProviderStore:
+    return ProviderStore(concurrent_aws.template.physical_name("ProvidersTable"))
 
 
 def test_twenty_of_many_concurrent_registrations_are_accepted(store: ProviderStore) -> None:

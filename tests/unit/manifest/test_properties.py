@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway import manifest
 from gateway.manifest import InvalidManifestError
+from gateway.models import slug_of
 
 TYPES = {"llm", "stt", "tts", "image", "mesh", "music", "video", "scrape", "render", "audio-enhance"}
 ENGINES = {"vllm", "lmstudio", "ollama", "sglang", "llamacpp", "tgi", "other"}
@@ -173,7 +174,7 @@ def check_service(service: manifest.Service) -> None:
     assert all(feature == feature.strip().lower() != "" for feature in service.features)
     assert service.type != "stt" or len({model.slug for model in service.models}) == len(service.models)
     for model in service.models:
-        assert model.slug == manifest.slug_of(model.slug) != ""
+        assert model.slug == slug_of(model.slug) != ""
         assert model.served_id == model.served_id.strip() != ""
         assert len(model.slug.encode()) <= 256
         assert "#" not in model.slug + model.served_id
@@ -184,5 +185,5 @@ def check_service(service: manifest.Service) -> None:
 @settings(max_examples=1000)
 @given(st.text())
 def test_a_slug_is_its_own_slug(model_id: str) -> None:
-    slug = manifest.slug_of(model_id)
-    assert manifest.slug_of(slug) == slug
+    slug = slug_of(model_id)
+    assert slug_of(slug) == slug

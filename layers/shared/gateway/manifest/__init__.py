@@ -9,14 +9,13 @@ from gateway.manifest.rows import MAX_ROWS, check_rows, count_rows, too_many_row
 from gateway.manifest.schema import MAX_SERVICES, URL_SAFE, check_manifest, is_url_safe
 from gateway.manifest.values import (
     Manifest,
-    Model,
     Service,
     each_service,
     ids_of,
     objects_in,
     to_manifest,
 )
-from gateway.slugs import slug_of
+from gateway.models import Model
 
 __all__ = [
     "MAX_BYTES",
@@ -30,7 +29,6 @@ __all__ = [
     "is_url_safe",
     "read_stored",
     "read_upload",
-    "slug_of",
     "too_many_rows",
     "validate",
 ]

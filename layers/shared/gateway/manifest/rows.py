@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.manifest.problems import Problems
-from gateway.manifest.values import Model, Service, ids_of, objects_in
-from gateway.slugs import slug_of
+from gateway.manifest.values import Service, ids_of, objects_in
+from gateway.models import Model, slug_of
 
 MAX_ROWS = 500
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.slugs import slug_of
+from gateway.models import Model, slug_of
 
 # Shorter credentials are removed only from their own field, because they would match ordinary words.
 _MIN_RECOGNISABLE = 8
@@ -32,17 +32,6 @@ _NOT_FREE_TEXT = frozenset(
         "output_modalities",
     ]
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A model of a service. Callers use `slug`; the service uses `served_id`."""
-
-    slug: str
-    served_id: str
-    features: tuple[str, ...] = ()
-    context_length: int | None = None
-    display_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

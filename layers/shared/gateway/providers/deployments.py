@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from gateway.accounts.keys import Caller
+from gateway.models import Model, slug_of
 from gateway.providers import addresses
 from gateway.settings import CatalogSettings
-from gateway.slugs import slug_of
 
 TIMESTAMPS = "timestamps"
 EVERYONE = "*"
@@ -26,17 +26,6 @@ def provider_id(owner: str, name: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class DeployedModel:
-    """One deployed model as listings show it."""
-
-    slug: str
-    served_id: str
-    features: tuple[str, ...] = ()
-    context_length: int | None = None
-    display_name: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Deployment:
     """A model on a service of a provider, with the service's effective access.
 
@@ -49,7 +38,7 @@ class Deployment:
     version: str
     service: str
     base_url: str
-    model: DeployedModel
+    model: Model
     access: str = "private"
     allowed_users: tuple[str, ...] = ()
     credential: bytes | None = field(default=None, repr=False)

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway import manifest
 from gateway.providers import addresses
-from gateway.providers.deployments import DeployedModel, Deployment, provider_id
+from gateway.providers.deployments import Deployment, provider_id
 from gateway.settings import CatalogSettings
 
 STT = "stt"
@@ -111,13 +111,7 @@ def deployments_of(provider: Provider, version: str) -> list[Deployment]:
                     version=version,
                     service=service.name,
                     base_url=base_url(provider, service),
-                    model=DeployedModel(
-                        slug=model.slug,
-                        served_id=model.served_id,
-                        features=tuple(dict.fromkeys((*service.features, *model.features))),
-                        context_length=model.context_length,
-                        display_name=model.display_name,
-                    ),
+                    model=replace(model, features=tuple(dict.fromkeys((*service.features, *model.features)))),
                     access=access,
                     allowed_users=allowed_users,
                     credential=provider.credentials.get(service.name),

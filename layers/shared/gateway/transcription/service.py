@@ -13,11 +13,11 @@ from gateway.accounts import limits
 from gateway.accounts.keys import Caller
 from gateway.accounts.limits import Admission, Reservation
 from gateway.errors import GatewayError, InternalError, LoopDetected, NoProvider, UpstreamError
+from gateway.models import slug_of
 from gateway.multipart import Part
 from gateway.providers.deployments import Deployment, usable
 from gateway.providers.model_list import callable_models, pool_of
 from gateway.settings import TranscribeSettings
-from gateway.slugs import slug_of
 from gateway.transcription import routing
 from gateway.transcription.cooldown import Cooldown
 from gateway.transcription.failover import Decrypt, Failover, Outcome

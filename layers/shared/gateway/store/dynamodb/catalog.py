@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 
+from gateway.models import slug_of
 from gateway.providers.deployments import Deployment, Listing
-from gateway.slugs import slug_of
 from gateway.store.dynamodb import aws
 from gateway.store.dynamodb.listings import Listings
 from gateway.store.dynamodb.recent import Recent
@@ -52,13 +52,13 @@ class CatalogStore:
         slug = slug_of(model)
         if not slug or len(slug.encode("utf-8", "replace")) > _MAX_MODEL_BYTES:
             return []
-        return self._recent.get((slug, user_id), lambda: self._read(user_id, f"model#{slug}", MAX_CANDIDATES))
+        return self._recent.get((slug, user_id), lambda: self._read(user_id, f"model#{slug}"))
 
     def listing(self, user_id: str) -> Listing:
         """The deployments that the user may use, online or not, within the limits of listings."""
         return self._listings.listing(user_id)
 
-    def _read(self, user_id: str, partition: str, most: int | None) -> list[Deployment]:
+    def _read(self, user_id: str, partition: str) -> list[Deployment]:
         found: list[Deployment] = []
         # If a manifest is replaced between two reads, rows and head have different versions. A second, consistent
         # read then sees the new rows.
@@ -70,8 +70,7 @@ class CatalogStore:
                 for deployment in deployment_of(row)
                 if deployment.allows(user_id)
             ]
-            if most is not None:
-                rows = routing.draw(rows, most, user_id)
+            rows = routing.draw(rows, MAX_CANDIDATES, user_id)
             heads = self._heads({row.provider_key for row in rows}, consistent=consistent)
             found = [
                 replace(row, last_seen_at=head["last_seen_at"])

@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gateway.providers.deployments import EVERYONE, DeployedModel, Deployment, audiences
+from gateway.models import Model
+from gateway.providers.deployments import EVERYONE, Deployment, audiences
 from gateway.providers.model_list import MAX_DISPLAY_NAME
-from gateway.slugs import slug_of
 
 Row = dict[str, Any]
 
@@ -19,7 +19,7 @@ def rows_of(deployments: Sequence[Deployment]) -> Iterator[Row]:
     """Build the rows of a provider's deployments: one per model name, and one per audience for listings."""
     seen: dict[str, int] = {}
     for deployment in deployments:
-        for name in _names(deployment):
+        for name in deployment.names:
             # The number of the provider's earlier rows under this name. It leads the sort key, so that a reader who
             # stops early has read a row of each provider, not five hundred of one.
             rank = seen.get(name, 0)
@@ -122,14 +122,10 @@ def _listed_service(members: list[Deployment], base_url: str) -> Row:
     return service if first.base_url == base_url else service | {"base_url": first.base_url}
 
 
-def _optional(model: DeployedModel) -> Row:
+def _optional(model: Model) -> Row:
     name = model.display_name[:MAX_DISPLAY_NAME] if model.display_name else None
     optional = {"context_length": model.context_length, "display_name": name}
     return {key: value for key, value in optional.items() if value is not None}
-
-
-def _names(deployment: Deployment) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((deployment.model.slug, slug_of(deployment.model.served_id))))
 
 
 def deployment_of(row: Row) -> Iterator[Deployment]:
@@ -185,9 +181,9 @@ def listed_deployments(row: Row, listing: Row | None, audience: str) -> Iterator
             )
 
 
-def _model(row: Row, common: tuple[str, ...]) -> DeployedModel:
+def _model(row: Row, common: tuple[str, ...]) -> Model:
     own = row.get("features", ())
-    return DeployedModel(
+    return Model(
         slug=row["slug"],
         served_id=row.get("served_id") or row["slug"],
         features=(*common, *own) if own else common,
@@ -201,7 +197,7 @@ def keys_before_listings(deployments: Sequence[Deployment]) -> Iterator[tuple[st
     services: dict[str, Deployment] = {}
     for number, deployment in enumerate(deployments):
         services.setdefault(deployment.service, deployment)
-        for name in _names(deployment):
+        for name in deployment.names:
             yield f"model#{name}", _old_sort_key(deployment, number)
     for number, first in enumerate(services.values()):
         for audience in audiences(first.owner, first.access, first.allowed_users):

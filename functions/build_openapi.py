@@ -1,4 +1,4 @@
-"""Writes openapi.yaml, the source, as the JSON that the site function serves: at `sam build` and at `make run`."""
+"""Writes the site function's openapi.yaml as the JSON that it serves: at `sam build` and at `make run`."""
 
 import json
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-SOURCE = Path(__file__).parent / "openapi.yaml"
-SERVED = Path(__file__).parent / "openapi.json"
+SOURCE = Path(__file__).parent / "site" / "openapi.yaml"
+SERVED = SOURCE.with_suffix(".json")
 
 
 def as_json() -> str:
