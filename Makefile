@@ -108,7 +108,7 @@ LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-s
 	--no-emit-index-url --no-emit-find-links --quiet
 lock:
 	cd layers/shared && $(LOCK) requirements.in -o requirements.txt
-	cd requirements && for name in local dev sam checkov; do $(LOCK) $$name.in -o $$name.txt; done
+	cd requirements && for name in server local dev sam checkov ministack; do $(LOCK) $$name.in -o $$name.txt; done
 	cd functions && $(LOCK) build-requirements.in -o build-requirements.txt
 	cd requirements && $(LOCK) --unsafe-package setuptools pip.in -o pip.txt
 

@@ -1,9 +1,10 @@
 """Choose the adapters, only here, and give handlers their ports.
 
-Imports are inside the functions, so that a Lambda function loads only the adapters it uses.
+Imports are inside the functions, so that a Lambda function loads only what it uses.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         KeyStore,
         LimitStore,
         ProviderStore,
+        Stores,
         TotalsStore,
         UploadStore,
         UsageStore,
@@ -25,54 +27,61 @@ if TYPE_CHECKING:
     from gateway.transcription.request import OpenUpload
     from gateway.transcription.service import Dependencies
     from gateway.uploads import Uploads
+    from gateway.usage.record import Record
+
+
+class _Chosen:
+    """The adapters in use; DynamoDB's unless a server chose others."""
+
+    stores: "Stores | None" = None
+    report: "Callable[[Record], None] | None" = None
+
+
+def use(stores: "Stores", report: "Callable[[Record], None]") -> None:
+    """Choose the adapters of this process, before its first request. `report` gets every finished usage record."""
+    _Chosen.stores, _Chosen.report = stores, report
+    transcription.cache_clear()
+
+
+def stores() -> "Stores":
+    """The adapters in use."""
+    if _Chosen.stores is None:
+        from gateway.store.dynamodb import stores as dynamodb
+
+        _Chosen.stores = dynamodb
+    return _Chosen.stores
 
 
 def keys() -> "KeyStore":
-    from gateway.store.dynamodb.keys import key_store
-
-    return key_store()
+    return stores().keys()
 
 
 def catalog() -> "CatalogStore":
-    from gateway.store.dynamodb.catalog import catalog_store
-
-    return catalog_store()
+    return stores().catalog()
 
 
 def providers() -> "ProviderStore":
-    from gateway.store.dynamodb.providers import provider_store
-
-    return provider_store()
+    return stores().providers()
 
 
 def credentials() -> "CredentialStore":
-    from gateway.store.dynamodb.credentials import credential_store
-
-    return credential_store()
+    return stores().credentials()
 
 
 def limits() -> "LimitStore":
-    from gateway.store.dynamodb.limits import limit_store
-
-    return limit_store()
+    return stores().limits()
 
 
 def usage() -> "UsageStore":
-    from gateway.store.dynamodb.usage import usage_store
-
-    return usage_store()
+    return stores().usage()
 
 
 def totals() -> "TotalsStore":
-    from gateway.store.dynamodb.totals import totals_store
-
-    return totals_store()
+    return stores().totals()
 
 
 def upload_store() -> "UploadStore":
-    from gateway.store.dynamodb.uploads import upload_store
-
-    return upload_store()
+    return stores().uploads()
 
 
 @cache
@@ -122,7 +131,6 @@ def transcription() -> "Dependencies":
     from gateway.settings import transcribe_settings
     from gateway.transcription.service import Dependencies
     from gateway.upstream.client import ProviderClient
-    from gateway.usage.metrics import report
 
     settings = replace(transcribe_settings(), catalog=catalog_settings())
     client = ProviderClient(
@@ -136,19 +144,23 @@ def transcription() -> "Dependencies":
         credentials().decrypt,
         limits(),
         usage().save,
-        report,
+        _report(),
     )
 
 
-def prepare_store() -> object:
-    """Create the client that almost every request needs."""
-    from gateway.store.dynamodb import aws
+def _report() -> "Callable[[Record], None]":
+    if _Chosen.report is None:
+        from gateway.usage.metrics import report
 
-    return aws.dynamodb()
+        return report
+    return _Chosen.report
+
+
+def prepare_store() -> object:
+    """Create what almost every request needs of the store."""
+    return stores().prepare()
 
 
 def renew_store() -> None:
     """Close connections, which copies restored from one snapshot must not share."""
-    from gateway.store.dynamodb import aws
-
-    aws.close_connections()
+    stores().renew()

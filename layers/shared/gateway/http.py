@@ -62,8 +62,7 @@ def lambda_handler(routes: Sequence[Route]) -> Callable[[Event, Any], dict[str, 
         app.route(pattern, method=route.method)(_answering(route, app))
 
     def handle(event: Event, context: Any) -> dict[str, Any]:
-        request_id = event[_REQUEST_ID] = new_request_id()
-        logger.append_keys(request_id=request_id, api_gateway_request_id=api_gateway_id_of(event))
+        request_id = begin(event)
         with deadline.within(context.get_remaining_time_in_millis() / 1000 - deadline.MARGIN_SECONDS):
             reply = app.resolve(event, context)
         headers = reply.setdefault("multiValueHeaders", {})
@@ -72,6 +71,24 @@ def lambda_handler(routes: Sequence[Route]) -> Callable[[Event, Any], dict[str, 
         return reply
 
     return handle
+
+
+def begin(event: Event) -> str:
+    """Give the request an id of its own, in the event and in this context's log lines. Returns it."""
+    request_id = event[_REQUEST_ID] = new_request_id()
+    logger.thread_safe_clear_keys()
+    logger.thread_safe_append_keys(request_id=request_id, api_gateway_request_id=api_gateway_id_of(event))
+    return request_id
+
+
+def answer(route: Route, event: Event, context: Any) -> "Response[str]":
+    """Call the route's function, as the Lambda edge does. Every error becomes an answer in the envelope."""
+    try:
+        return route.answer(event, context)
+    except GatewayError as error:
+        return _error_response(error)
+    except Exception as error:
+        return _defect_response(error)
 
 
 def _answering(route: Route, app: APIGatewayRestResolver) -> "Callable[[], Response[str]]":
@@ -176,12 +193,15 @@ def header_of(event: Event, name: str) -> str:
     return next((value for key, value in headers.items() if key.lower() == name), None) or ""
 
 
-def take_body(event: Event) -> bytes:
-    """Take the body's bytes out of the event, so that the encoded copy can be freed.
+def take_body(event: Event) -> bytes | bytearray:
+    """Take the body's bytes out of the event, so that an encoded copy can be freed. API Gateway sends text; a server
+    may put the bytes themselves there.
 
     Raises InvalidRequest when the body is not valid base64 although the event says so.
     """
     body = event.pop("body", None) or ""
+    if isinstance(body, bytes | bytearray):
+        return body
     if not event.get("isBase64Encoded"):
         return bytes(body, "utf-8", "surrogatepass")
     try:

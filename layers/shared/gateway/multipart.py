@@ -54,7 +54,7 @@ def is_multipart(content_type: str) -> bool:
     return content_type.split(";", 1)[0].strip().lower() == "multipart/form-data"
 
 
-def read(content_type: str, body: bytes) -> list[Part]:
+def read(content_type: str, body: bytes | bytearray) -> list[Part]:
     """Read a form's parts, in order, as views into `body`. Raises InvalidRequest when the form is malformed."""
     frames = list(_frames(body, _boundary_of(content_type)))
     return [_part(_headers(block), content) for block, content in frames]
@@ -89,7 +89,7 @@ def _parameter(header: str, name: str) -> str | None:
     return plain
 
 
-def _frames(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, memoryview]]:
+def _frames(body: bytes | bytearray, boundary: bytes) -> Iterator[tuple[bytes, memoryview]]:
     """Yield each part's header block and content, up to the closing delimiter."""
     view = memoryview(body)
     start, count, header_bytes = None, 0, 0
@@ -110,7 +110,7 @@ def _frames(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, memoryview]]:
                     f"The header blocks of the multipart body together exceed the limit of {MAX_HEADER_BYTES} bytes: "
                     "send fewer parts, or shorter names and filenames."
                 )
-            yield body[start:blank], view[blank + 4 : at]
+            yield bytes(body[start:blank]), view[blank + 4 : at]
         if closes:
             return
         start = after
@@ -119,7 +119,7 @@ def _frames(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, memoryview]]:
     )
 
 
-def _delimiters(body: bytes, dashed: bytes) -> Iterator[tuple[int, int, bool]]:
+def _delimiters(body: bytes | bytearray, dashed: bytes) -> Iterator[tuple[int, int, bool]]:
     """Yield each delimiter: the start of its line break, the start of the next part, and whether it closes the form.
 
     A delimiter is at the start of the body or after a line break, and only white space may follow it on its line.
