@@ -10,6 +10,8 @@ from server.sqlite.failure import StoreError, explained
 # (sqlite.org/wal.html, "The WAL-reset bug").
 _LEAST_SQLITE = (3, 51, 3)
 BUSY_MILLISECONDS = 10_000
+# A burst of writes may make the WAL longer. It is cut back when it has been copied into the database.
+_MAX_WAL_BYTES = 16_000_000
 
 
 def check_sqlite(version: str | None = None) -> None:
@@ -33,11 +35,14 @@ def connect(
 ) -> apsw.Connection:
     """Open the database at `path`, and create it if it is missing. Raises StoreError."""
     with explained(path):
+        if not path.exists():
+            path.touch(mode=0o600)  # SQLite gives the files beside it the same mode
         connection = apsw.Connection(str(path), vfs=vfs)
         try:
             connection.set_busy_timeout(busy_milliseconds)
             connection.pragma("journal_mode", "wal")
             connection.pragma("synchronous", synchronous)
+            connection.pragma("journal_size_limit", _MAX_WAL_BYTES)
             connection.pragma("foreign_keys", True)
             # The schema is ours, but a file that someone swapped in must not be able to run functions.
             connection.pragma("trusted_schema", False)

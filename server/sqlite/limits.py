@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import apsw
 
-from gateway.accounts.limits import DAY_SECONDS, Claim, Taken, Wait
+from gateway.accounts.limits import DAY_SECONDS, MINUTE_SECONDS, Claim, Taken, Wait
 from gateway.observability import logger
 from server.sqlite.connection import connect
 from server.sqlite.failure import CORRUPT, StoreError, explain, explained, store_error
@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS rates (
     user_id TEXT NOT NULL,
     counter TEXT NOT NULL,
     due REAL NOT NULL,  -- GCRA timestamp, epoch seconds
+    counted_at REAL NOT NULL,  -- epoch seconds
     PRIMARY KEY (user_id, counter)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS leases (
@@ -70,19 +71,28 @@ class LimitStore:
                 return Taken("in_flight")
         due = None
         if claim.rate:
-            known = self._connection.execute(
-                "SELECT due FROM rates WHERE user_id = ? AND counter = ?", key
-            ).get
-            due = max(known or 0.0, now) + claim.rate.interval
+            known = self._due(key, now)
+            due = max(known, now) + claim.rate.interval
             if due > now + claim.rate.burst:
-                return Taken("rate", known or 0.0)
-            self._connection.execute("INSERT OR REPLACE INTO rates VALUES (?, ?, ?)", (*key, due))
+                return Taken("rate", known)
+            self._connection.execute("INSERT OR REPLACE INTO rates VALUES (?, ?, ?, ?)", (*key, due, now))
         lease = None
         if claim.places:
             expires_at = math.ceil(now + claim.lease_seconds)
             lease = secrets.token_hex(8)
             self._connection.execute("INSERT INTO leases VALUES (?, ?, ?, ?)", (*key, lease, expires_at))
         return Taken(None, due, lease)
+
+    def _due(self, key: tuple[str, str], now: float) -> float:
+        """When the user's next request is due; 0 if none was counted."""
+        sql = "SELECT due, counted_at FROM rates WHERE user_id = ? AND counter = ?"
+        found = self._connection.execute(sql, key).fetchone()
+        if found is None:
+            return 0.0
+        due, counted_at = found
+        # After a clock was set back, the time would not come for long. Count on from the same distance.
+        behind = counted_at - now
+        return float(due - behind if behind > MINUTE_SECONDS else due)
 
     def release(self, user_id: str, counter: str, lease: str) -> Wait:
         """Release a place in flight, at once: there is nothing to wait for."""

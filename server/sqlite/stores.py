@@ -3,7 +3,9 @@
 from functools import cached_property
 from pathlib import Path
 
+from gateway.settings import usage_settings
 from server.sqlite.catalog import CatalogStore
+from server.sqlite.clock import ClockWatch
 from server.sqlite.credentials import CredentialStore, open_key
 from server.sqlite.database import Database
 from server.sqlite.failure import explained
@@ -55,6 +57,7 @@ class SqliteStores:
 
     def __init__(self, data_dir: Path, occupancy: Occupancy, *, alone: bool) -> None:
         self._occupancy = occupancy
+        self._clock = ClockWatch()
         self._database = Database(data_dir / DATABASE, alone=alone)
         try:
             has_credentials = self._database.row("SELECT 1 FROM credentials LIMIT 1") is not None
@@ -66,7 +69,7 @@ class SqliteStores:
         self._keys = KeyStore(self._database)
         self._catalog = CatalogStore(self._database)
         self._providers = ProviderStore(self._database)
-        self._usage = UsageStore(self._database)
+        self._usage = UsageStore(self._database, usage_settings().retention_days)
         self._totals = TotalsStore(self._database)
         self._uploads = UploadStore(self._database, data_dir / UPLOADS)
 
@@ -105,8 +108,11 @@ class SqliteStores:
     def sweep(self, now: float) -> None:
         """Delete what has expired: uploads, counters, and usage records past their retention. Raises StoreError.
 
-        To be called every few minutes.
+        To be called every few minutes. Deletes nothing within an hour after the clock was set or the process began,
+        because a wrong clock would delete what has not expired.
         """
+        if not self._clock.is_steady(now):
+            return
         self._uploads.sweep(now)
         self._limits.sweep(now)
         self._usage.sweep(now)

@@ -8,7 +8,6 @@ import apsw
 from gateway.accounts.limits import DAY_SECONDS
 from gateway.errors import StorageUnavailable
 from gateway.observability import logger
-from gateway.settings import usage_settings
 from gateway.usage.record import Record, timestamp
 from gateway.usage.totals import increments
 from server.sqlite.database import Database
@@ -30,8 +29,9 @@ _SWEPT_AT_ONCE = 1000
 class UsageStore:
     """Records in the main database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, retention_days: int) -> None:
         self._database = database
+        self._retention_days = retention_days
 
     def save(self, record: Record) -> None:
         """Store the record and add it to the totals in one transaction, unless the request already has a record.
@@ -52,7 +52,7 @@ class UsageStore:
 
     def sweep(self, now: float) -> int:
         """Delete records that are older than the retention. Their totals stay. Returns their number."""
-        before = timestamp(max(0.0, now - usage_settings().retention_days * DAY_SECONDS))
+        before = timestamp(max(0.0, now - self._retention_days * DAY_SECONDS))
         deleted = 0
         while True:
             batch = self._database.write(lambda connection: _delete(connection, before))
