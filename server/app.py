@@ -91,12 +91,12 @@ class _Call:
         try:
             response = await self._answer()
         except GatewayError as error:
-            response = _refusal(error)
+            response = refusals.response_of(error)
         except ClientGone:
             raise
         except Exception as error:
             logger.error("a request failed in the front: %s", type(error).__name__)
-            response = _refusal(InternalError())
+            response = refusals.response_of(InternalError())
         # A route function's request has an id already, which its usage record carries too.
         self._request_id = response.headers.setdefault("x-request-id", self._request_id or http.new_request_id())
         return response
@@ -192,12 +192,3 @@ def _rendered(answer: "RouteResponse[str]", request_id: str, kind: type[Response
     headers |= http.ALWAYS | {"x-request-id": request_id}
     headers.setdefault("content-type", "application/json")
     return kind(answer.body or b"", status_code=answer.status_code, headers=headers)
-
-
-def _refusal(error: GatewayError) -> Response:
-    """An answer given before the body was read, or instead of it."""
-    return RefusalResponse(
-        http.json_response(error.envelope()).body or "",
-        status_code=error.status,
-        headers={**http.ALWAYS, **error.headers, "content-type": "application/json"},
-    )

@@ -1,6 +1,5 @@
 """uvicorn with the settings of every HTTP server in this project."""
 
-import argparse
 import asyncio
 import json
 import signal
@@ -216,7 +215,7 @@ class PortInUse(Exception):
 
 def bind(port: int, host: str = HOST) -> socket.socket:
     """A socket bound to the port (0: any free one). Raises PortInUse."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -226,16 +225,9 @@ def bind(port: int, host: str = HOST) -> socket.socket:
     return listener
 
 
-def add_arguments(parser: argparse.ArgumentParser, port: int) -> None:
-    """`--port` for people; `--fd` and `--lifeline` for a parent process."""
-    parser.add_argument("--port", type=int, default=port)
-    parser.add_argument("--fd", type=int, help="a bound socket, inherited, in place of --port")
-    parser.add_argument("--lifeline", action="store_true", help="end when standard input ends")
-
-
-def listener_of(arguments: argparse.Namespace) -> socket.socket:
-    """The socket given by the arguments. Raises PortInUse."""
-    return bind(arguments.port) if arguments.fd is None else socket.socket(fileno=arguments.fd)
+def listener_of(descriptor: int) -> socket.socket:
+    """The bound socket that a parent process passed on."""
+    return socket.socket(fileno=descriptor)
 
 
 def serve(app: ASGIApp, listener: socket.socket, **options: Any) -> None:

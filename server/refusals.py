@@ -1,7 +1,8 @@
 """What the front answers itself, in the words that API Gateway uses on AWS (template.yaml, GatewayResponses)."""
 
 from gateway.errors import FileTooLarge, GatewayError, InvalidRequest, NotFound, RateLimited
-from gateway.http import NO_ROUTE
+from gateway.http import ALWAYS, NO_ROUTE, json_response
+from server.body import RefusalResponse
 
 
 class Unauthorized(GatewayError):
@@ -65,4 +66,13 @@ def draining() -> GatewayError:
     return Draining(
         "The server is about to end or to start again. Try again after the seconds in retry-after.",
         headers={"retry-after": "1"},
+    )
+
+
+def response_of(error: GatewayError) -> RefusalResponse:
+    """The answer given before the body was read, or instead of it."""
+    return RefusalResponse(
+        json_response(error.envelope()).body or "",
+        status_code=error.status,
+        headers={**ALWAYS, **error.headers, "content-type": "application/json"},
     )
