@@ -7,19 +7,29 @@ INSTALL = bin/pip install --quiet --disable-pip-version-check --require-hashes
 export AWS_EC2_METADATA_DISABLED := true
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: run bench build sam-local test test-oldest coverage fuzz soak test-lambda check check-python check-template \
+.PHONY: run serve bench build sam-local test test-oldest coverage fuzz soak test-lambda check check-python check-template \
 	conformance lock clean
 
 # --- environments: each stamp depends on the lock file of its environment
 
 $(VENV)/pip.stamp: requirements/pip.txt
 	@test -n "$(PYTHON)"
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/$(INSTALL) -r requirements/pip.txt
+	@echo "Creating $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/$(INSTALL) -r requirements/pip.txt
 	@touch $@
 
 $(VENV)/local.stamp: $(VENV)/pip.stamp requirements/local.txt
-	$(VENV)/$(INSTALL) -r requirements/local.txt
+	@echo "Installing the gateway and the recogniser (under a minute, once) ..."
+	@$(VENV)/$(INSTALL) -r requirements/local.txt
+	@touch $@
+
+.venv-server/stamp: requirements/pip.txt requirements/server.txt
+	@test -n "$(PYTHON)"
+	@echo "Installing the server ..."
+	@$(PYTHON) -m venv .venv-server
+	@.venv-server/$(INSTALL) -r requirements/pip.txt
+	@.venv-server/$(INSTALL) -r requirements/server.txt
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/local.stamp requirements/dev.txt
@@ -40,6 +50,10 @@ $(VENV)/dev.stamp: $(VENV)/local.stamp requirements/dev.txt
 
 run: $(VENV)/local.stamp
 	@PYTHONPATH=.:layers/shared exec $(VENV)/bin/python -m local.run
+
+# The same without demo users and recogniser, for other machines. `make serve` lists its settings with HELP=1.
+serve: .venv-server/stamp
+	@PYTHONPATH=.:layers/shared exec .venv-server/bin/python -m server $(if $(HELP),--help)
 
 # `sam build` runs python3.13 by name, and pyenv's may not be on PATH. BUILD_FLAGS=--use-container needs no local Python.
 ARCHITECTURE ?= arm64
@@ -113,4 +127,4 @@ lock:
 	cd requirements && $(LOCK) --unsafe-package setuptools pip.in -o pip.txt
 
 clean:
-	rm -rf .venv .venv-oldest .venv-sam .venv-checkov .aws-sam .run node_modules
+	rm -rf .venv .venv-server .venv-oldest .venv-sam .venv-checkov .aws-sam .run node_modules

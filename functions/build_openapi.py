@@ -27,5 +27,11 @@ def write(target: Path = SERVED) -> None:
     Path(name).replace(target)
 
 
+def write_if_outdated() -> None:
+    """Replaces the served file unless it is newer than its source."""
+    if not SERVED.exists() or SERVED.stat().st_mtime <= SOURCE.stat().st_mtime:
+        write()
+
+
 if __name__ == "__main__":
     write(Path(sys.argv[1]))

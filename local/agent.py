@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from local.lifeline import end_with_parent
+from server.lifeline import end_with_parent
 
 PROVIDER = "local"
 MODEL = "pocketsphinx/en-us"

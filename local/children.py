@@ -30,14 +30,16 @@ class Child:
         environment: Mapping[str, str],
         log: Path,
         listener: socket.socket | None = None,
+        module: str | None = None,
     ) -> None:
+        """`module` is `local.<name>` if not given. `listener` is passed on and closed here."""
         self.name = name
         self._log = log
         inherited = (listener.fileno(),) if listener is not None else ()
         fd = [f"--fd={inherited[0]}"] if inherited else []
         with log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own modules
-                [sys.executable, "-m", f"local.{name}", *fd, *arguments, "--lifeline"],
+                [sys.executable, "-m", module or f"local.{name}", *fd, *arguments, "--lifeline"],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from local.lifeline import end_with_parent
+from server.lifeline import end_with_parent
 from server.listener import HOST, add_arguments, listener_of
 from server.origins import OwnCallersOnly
 from server.template import REGION, Template

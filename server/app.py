@@ -1,171 +1,194 @@
-"""The HTTP front: route, authorizer, body, handler, answer, in API Gateway's order and wording."""
+"""The HTTP front: route, key, place, body, route function, answer, in API Gateway's order and wording."""
 
-import base64
 import logging
 import time
-import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 
-from starlette.requests import Request
-from starlette.responses import Response
+from aws_lambda_powertools.event_handler import Response as RouteResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from server.authorization import Refusal, authorize
+from gateway import deadline, http
+from gateway.accounts.authorization import bearer_key
+from gateway.accounts.keys import Caller
+from gateway.errors import GatewayError, InternalError
+from gateway.http import Event, Route
+from server import preflight, refusals
+from server.access_log import Line
 from server.body import BodyStalled, BodyTooLarge, ClientGone, RefusalResponse, read_body
-from server.environments import Environments, FunctionFailed, FunctionTimedOut
-from server.gateway_response import GatewayResponses
+from server.event import event_of
 from server.places import NoPlace, Places
-from server.proxy_event import Call, proxy_event
-from server.resources import Resource, Resources
-from server.template import Api, Route, Template
+from server.routes import Resource, Resources
+from server.threads import Threads
 
 logger = logging.getLogger(__name__)
 
 # 25 MB of audio plus the form around it.
-MAX_BINARY_BYTES = 26_214_400 + 512 * 1024
+MAX_AUDIO_BYTES = 26_214_400 + 512 * 1024
 # API Gateway's own limit; only audio has a reason to be larger.
-MAX_TEXT_BYTES = 10 * 1024 * 1024
+MAX_OTHER_BYTES = 10 * 1024 * 1024
 # Calls in progress, per kind of route; more are asked to retry later. Calls with audio may each hold 25 MB and
 # wait for a provider. Calls of one kind cannot keep out another kind.
 MAX_AUDIO_CALLS = 64
 MAX_OTHER_CALLS = 64
 MAX_CALLS_WITHOUT_KEY = 64
-TRANSCRIPTIONS = "/v1/audio/transcriptions"
-AUDIO_PATHS = (TRANSCRIPTIONS, "/v1/audio/translations", "/v1/uploads/{id}/parts")
+AUDIO_PATHS = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/uploads/{id}/parts"})
+HEALTH = "/healthz"
+# What nginx logs for a client that closed its connection before the answer. It is never sent.
+CLIENT_GONE = 499
+
+Identify = Callable[[str], Caller | None]
 
 
-@dataclass(frozen=True)
-class _Body:
-    data: bytes | bytearray
-    is_binary: bool
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What serves requests. `identify` finds the caller of a key; it must not wait for another machine."""
 
-
-# The body of a call to a route without a key: these need none, so any body sent is not read.
-UNREAD = _Body(b"", is_binary=False)
-
-
-def environments_for_providers(template: Template) -> dict[str, int]:
-    """Environments of the function whose calls wait for a provider: one for each call in progress."""
-    return {route.function: MAX_AUDIO_CALLS for route in template.routes() if route.path == TRANSCRIPTIONS}
-
-
-class Gateway:
-    """An ASGI application that serves a template's routes through its functions."""
-
-    def __init__(self, template: Template, environments: Environments) -> None:
-        self._api: Api = template.api()
-        self._resources = Resources(template.routes())
-        self._responses = GatewayResponses(self._api.gateway_responses)
-        self._environments = environments
-        self._audio = Places(MAX_AUDIO_CALLS)
-        self._other = Places(MAX_OTHER_CALLS)
-        self._without_key = Places(MAX_CALLS_WITHOUT_KEY)
+    identify: Identify
+    budget_seconds: float
+    # Why the server does not take requests now, or None.
+    refusing: Callable[[], GatewayError | None] = lambda: None
+    is_ready: Callable[[], bool] = lambda: True
+    log: Callable[[Line], None] = lambda _: None
+    resources: Resources = field(default_factory=Resources)
+    threads: Threads = field(default_factory=lambda: Threads("route"))
+    audio: Places = field(default_factory=lambda: Places(MAX_AUDIO_CALLS))
+    other: Places = field(default_factory=lambda: Places(MAX_OTHER_CALLS))
+    without_key: Places = field(default_factory=lambda: Places(MAX_CALLS_WITHOUT_KEY))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        request_id = str(uuid.uuid4())
-        started = time.monotonic()
+        """Serves one request, as an ASGI application."""
+        call = _Call(self, scope, receive)
         try:
-            response = await self._answer(request, request_id)
+            response = await call.answered()
         except ClientGone:
-            logger.info("%s %s: the client went away", request.method, request_id)
+            self.log(call.line(CLIENT_GONE, 0))
             return
-        except Exception:
-            logger.exception("request %s", request_id)
-            response = self._refuse("DEFAULT_5XX", "Internal server error", request_id)
-        response.headers.setdefault("x-request-id", request_id)
-        milliseconds = (time.monotonic() - started) * 1000
-        logger.info("%s %s %d %.0f ms", request.method, request_id, response.status_code, milliseconds)
-        await response(scope, receive, send)
-
-    async def _answer(self, request: Request, request_id: str) -> Response:
-        path = request.scope["raw_path"].decode("ascii", "replace")
-        resource = self._resources.find(path)
-        if resource is not None and request.method == "OPTIONS" and "OPTIONS" not in resource.methods:
-            return self._preflight(resource)
-        route = resource.route(request.method) if resource is not None else None
-        if resource is None or route is None:
-            return self._refuse("MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token", request_id)
-        call = Call(request, request_id, path, resource)
         try:
-            return await self._serve(route, call)
-        except NoPlace:
-            return self._refuse("THROTTLED", "Too Many Requests", request_id)
-        except Refusal as refusal:
-            return self._refuse(refusal.kind, str(refusal), request_id)
-        except BodyTooLarge:
-            return self._refuse("REQUEST_TOO_LARGE", "Request Too Long", request_id)
-        except BodyStalled:
-            return self._refuse("DEFAULT_4XX", "The body did not arrive in time.", request_id, status=408)
+            await response(scope, receive, send)
+        finally:
+            self.log(call.line(response.status_code, len(response.body)))
 
-    async def _serve(self, route: Route, call: Call) -> Response:
-        """Raises NoPlace, Refusal, BodyTooLarge, BodyStalled, ClientGone."""
-        if not route.authorized or self._api.authorizer is None:
-            with self._without_key.take():
-                return await self._invoke(route.function, call, {}, UNREAD)
-        # A caller whose key is unchecked takes no place from callers whose key is known.
-        identity = await authorize(call, self._api.authorizer, self._environments)
-        places = self._audio if route.path in AUDIO_PATHS else self._other
-        with places.take(identity["principalId"]):
-            return await self._invoke(route.function, call, identity, await self._body(call.request))
 
-    async def _body(self, request: Request) -> _Body:
-        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        is_binary = media_type in self._api.binary_media_types
-        limit = MAX_BINARY_BYTES if is_binary else MAX_TEXT_BYTES
-        return _Body(await read_body(request, limit), is_binary)
+class _Call:
+    """One request."""
 
-    async def _invoke(self, function: str, call: Call, identity: Mapping[str, Any], body: _Body) -> Response:
-        encoded = body.is_binary and bool(body.data)
-        event = proxy_event(call, identity, encoded)
+    def __init__(self, front: Front, scope: Scope, receive: Receive) -> None:
+        self._front = front
+        self._scope = scope
+        self._receive = receive
+        self._began = time.monotonic()
+        self._path: str = scope["raw_path"].decode("ascii")
+        self._resource: Resource | None = None
+        self._request_id = ""
+        self._user_id: str | None = None
+        self._received = 0
+
+    async def answered(self) -> Response:
+        """The answer, whatever happens. Raises ClientGone."""
         try:
-            answer = await self._environments.invoke(
-                function,
-                event,
-                call.request_id,
-                body=body.data,
-                encoding="base64" if encoded else "text" if body.data else "none",
-            )
-            return self._rendered(answer, call.request, RefusalResponse if body is UNREAD else Response)
-        except FunctionTimedOut:
-            message = "Endpoint request timed out"
-            return self._responses.render("INTEGRATION_TIMEOUT", message, call.request_id)
-        except (FunctionFailed, AttributeError, KeyError, TypeError, ValueError) as failure:
-            # All but the first: not the answer that a proxy integration must return.
-            logger.error("%s failed, request %s: %s", function, call.request_id, type(failure).__name__)
-            return self._responses.render("INTEGRATION_FAILURE", "Internal server error", call.request_id)
-
-    def _rendered(self, answer: Any, request: Request, kind: type[Response]) -> Response:
-        content = answer.get("body") or ""
-        # API Gateway decodes a body only if the caller accepts one of its binary types.
-        accepted = request.headers.get("accept", "").partition(",")[0].partition(";")[0].strip().lower()
-        if answer.get("isBase64Encoded") and accepted in self._api.binary_media_types:
-            content = base64.b64decode(content)
-        response = kind(content, status_code=int(answer["statusCode"]))
-        for name, value in (answer.get("headers") or {}).items():
-            response.headers[name] = str(value)
-        for name, values in (answer.get("multiValueHeaders") or {}).items():
-            del response.headers[name]
-            for value in values:
-                response.headers.append(name, str(value))
-        response.headers.setdefault("content-type", "application/json")
+            response = await self._answer()
+        except GatewayError as error:
+            response = refusals.response_of(error)
+        except ClientGone:
+            raise
+        except Exception as error:
+            logger.error("a request failed in the front: %s", type(error).__name__)
+            response = refusals.response_of(InternalError())
+        # A route function's request has an id already, which its usage record carries too.
+        self._request_id = response.headers.setdefault("x-request-id", self._request_id or http.new_request_id())
         return response
 
-    def _preflight(self, resource: Resource) -> Response:
-        """The answer of SAM's generated OPTIONS method."""
-        cors = self._api.cors
-        methods = ",".join(sorted({*resource.methods, "OPTIONS"}))
-        headers = {
-            "access-control-allow-origin": cors.get("AllowOrigin"),
-            "access-control-allow-methods": cors.get("AllowMethods", methods),
-            "access-control-allow-headers": cors.get("AllowHeaders"),
-            "access-control-max-age": cors.get("MaxAge"),
-        }
-        present = {name: str(value).strip("'") for name, value in headers.items() if value is not None}
-        return Response(status_code=200, headers=present, media_type="application/json")
+    def line(self, status: int, sent: int) -> Line:
+        """What the access log says about it."""
+        return Line(
+            at=time.time(),
+            request_id=self._request_id or http.new_request_id(),
+            method=self._scope["method"],
+            route=self._resource.path if self._resource else None,
+            status=status,
+            milliseconds=(time.monotonic() - self._began) * 1000,
+            user_id=self._user_id,
+            received=self._received,
+            sent=sent,
+        )
 
-    def _refuse(self, kind: str, message: str, request_id: str, status: int | None = None) -> Response:
-        """An answer given before the body was read, or instead of it."""
-        return self._responses.render(kind, message, request_id, RefusalResponse, status)
+    async def _answer(self) -> Response:
+        """Raises GatewayError, ClientGone."""
+        method = self._scope["method"]
+        resource = self._resource = self._front.resources.find(self._path)
+        if resource is not None and resource.path == HEALTH and not self._front.is_ready():
+            return JSONResponse({"status": "starting"}, status_code=503)
+        refusing = self._front.refusing()
+        if refusing is not None:
+            raise refusing
+        if resource is not None and method == "OPTIONS":
+            return Response(status_code=200, headers=preflight.ANSWER)
+        route = resource.methods.get(method) if resource is not None else None
+        if resource is None or route is None:
+            raise refusals.no_route()
+        try:
+            return await self._serve(resource, route)
+        except NoPlace:
+            raise refusals.too_many() from None
+        except BodyTooLarge:
+            raise refusals.too_large() from None
+        except BodyStalled:
+            raise refusals.body_timed_out() from None
+
+    async def _serve(self, resource: Resource, route: Route) -> Response:
+        """Raises GatewayError, NoPlace, BodyTooLarge, BodyStalled, ClientGone."""
+        front, scope = self._front, self._scope
+        if not resource.needs_key:
+            with front.without_key.take():
+                # These routes need no body, so any body sent is not read.
+                return await self._call(route, event_of(scope, resource, self._path, None, None), RefusalResponse)
+        # A caller whose key is unchecked takes no place from callers whose key is known.
+        caller = self._identify()
+        self._user_id = caller.user_id
+        is_audio = resource.path in AUDIO_PATHS
+        places = front.audio if is_audio else front.other
+        with places.take(caller.user_id):
+            limit = MAX_AUDIO_BYTES if is_audio else MAX_OTHER_BYTES
+            body = await read_body(scope, self._receive, limit)
+            self._received = len(body)
+            event = event_of(scope, resource, self._path, caller.to_context(), body)
+            del body  # the route function frees it as soon as it can
+            return await self._call(route, event, Response)
+
+    def _identify(self) -> Caller:
+        """Raises GatewayError. Reads one row, mostly from memory: a hand-over to a thread would take longer."""
+        sent = next((value for name, value in self._scope["headers"] if name == b"authorization"), b"")
+        key = bearer_key(sent.decode("latin-1"))
+        try:
+            caller = self._front.identify(key) if key else None
+        except Exception as error:
+            logger.error("a key could not be checked: %s", type(error).__name__)
+            raise refusals.key_not_checked() from None
+        if caller is None:
+            raise refusals.unauthorized()
+        return caller
+
+    async def _call(self, route: Route, event: Event, kind: type[Response]) -> Response:
+        called = partial(_call_route, route, event, self._front.budget_seconds, kind)
+        del event
+        response = await self._front.threads.run(called)
+        self._request_id = response.headers["x-request-id"]
+        return response
+
+
+def _call_route(route: Route, event: Event, budget_seconds: float, kind: type[Response]) -> Response:
+    """Calls the route function, in a thread."""
+    request_id = http.begin(event)
+    with deadline.within(budget_seconds):
+        answer = http.answer(route, event, None)
+    return _rendered(answer, request_id, kind)
+
+
+def _rendered(answer: "RouteResponse[str]", request_id: str, kind: type[Response]) -> Response:
+    headers = {name.lower(): str(value) for name, value in answer.headers.items()}
+    headers |= http.ALWAYS | {"x-request-id": request_id}
+    headers.setdefault("content-type", "application/json")
+    return kind(answer.body or b"", status_code=answer.status_code, headers=headers)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -19,6 +18,8 @@ DRAIN_BYTES = 64 * 1024 * 1024
 SMALL_BYTES = 1024 * 1024
 # Set in the scope of a refused request: only the rest of its body is pending.
 REFUSED = "stt_gateway.refused"
+# The key of a request's Intake in its scope, while its body is read.
+INTAKE = "stt_gateway.intake"
 
 
 class BodyTooLarge(Exception):
@@ -33,33 +34,69 @@ class ClientGone(Exception):
     """The client closed the connection before its body was complete."""
 
 
-async def read_body(request: Request, limit: int, idle_seconds: float = IDLE_SECONDS) -> bytes | bytearray:
+class Intake:
+    """The body of one request as it arrives. The listener adds to it directly while it is in the request's scope."""
+
+    __slots__ = ("arrived_at", "data", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.data = bytearray()
+        self.arrived_at = time.monotonic()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the body has more bytes than its route accepts."""
+        return len(self.data) > self.limit
+
+    def take(self, piece: bytes) -> None:
+        """Add the next bytes."""
+        self.data += piece
+        self.arrived_at = time.monotonic()
+
+
+async def read_body(
+    scope: Scope, receive: Receive, limit: int, idle_seconds: float = IDLE_SECONDS
+) -> bytearray:
     """The whole body, at most `limit` bytes.
 
     Refuses a Content-Length over the limit before reading a byte, and a chunked body once the count passes it.
     Raises BodyTooLarge, BodyStalled (silent for too long, or too slow overall), ClientGone.
     """
-    began = time.monotonic()
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
+    if (declared_length(scope) or 0) > limit:
         raise BodyTooLarge
-    body = bytearray()
+    intake = scope[INTAKE] = Intake(limit)
+    began = time.monotonic()
     more = True
-    while more:
-        allowed = idle_seconds + len(body) / MIN_BYTES_PER_SECOND
-        remaining = began + allowed - time.monotonic()
-        try:
-            async with asyncio.timeout(min(idle_seconds, remaining)):
-                message = await request.receive()
-        except TimeoutError as timeout:
-            raise BodyStalled from timeout
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > limit:
-            raise BodyTooLarge
-    return body
+    try:
+        while more and not intake.is_over:
+            allowed = idle_seconds + len(intake.data) / MIN_BYTES_PER_SECOND
+            until = min(intake.arrived_at + idle_seconds, began + allowed)
+            try:
+                async with asyncio.timeout(until - time.monotonic()):
+                    message = await receive()
+            except TimeoutError as timeout:
+                if intake.arrived_at + idle_seconds > until:
+                    continue  # bytes arrived during the wait: allow the time that they earn
+                raise BodyStalled from timeout
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            if piece := message.get("body", b""):
+                intake.take(piece)
+            more = message.get("more_body", False)
+    finally:
+        del scope[INTAKE]
+    if intake.is_over:
+        raise BodyTooLarge
+    return intake.data
+
+
+def declared_length(scope: Scope) -> int | None:
+    """The request's Content-Length; None without a valid one."""
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else None
+    return None
 
 
 class RefusalResponse(Response):
@@ -73,7 +110,7 @@ class RefusalResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[REFUSED] = True
-        if _is_small(Request(scope)) and await _drain(receive):
+        if _is_small(scope) and await _drain(receive):
             await super().__call__(scope, receive, send)
             return
         headers = [*self.raw_headers, (b"connection", b"close")]
@@ -83,11 +120,10 @@ class RefusalResponse(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _is_small(request: Request) -> bool:
-    if "transfer-encoding" in request.headers:
+def _is_small(scope: Scope) -> bool:
+    if any(name == b"transfer-encoding" for name, _ in scope["headers"]):
         return False
-    declared = request.headers.get("content-length", "0")
-    return declared.isdecimal() and int(declared) <= SMALL_BYTES
+    return (declared_length(scope) or 0) <= SMALL_BYTES
 
 
 async def _drain(receive: Receive) -> bool:

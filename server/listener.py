@@ -1,18 +1,22 @@
 """uvicorn with the settings of every HTTP server in this project."""
 
-import argparse
 import asyncio
 import json
+import signal
 import socket
+import threading
+import time
 import uuid
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
 
-import h11
+import httptools
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from server.body import REFUSED
+from server.body import INTAKE, REFUSED, declared_length
 
 HOST = "127.0.0.1"
 # A connection without a complete request head by then is closed.
@@ -21,48 +25,45 @@ MAX_HEAD_BYTES = 64 * 1024
 # A client that reads nothing of a waiting answer for this long is gone, or holds the connection on purpose.
 WRITE_SECONDS = 30.0
 KEEP_ALIVE_SECONDS = 75
-# What the usual limit of 1,024 open files leaves besides the environments' sockets. One more connection ends the
-# one that has been idle longest, so connections that are only held, or not read, cannot keep callers out.
+# What the usual limit of 1,024 open files leaves besides providers' connections and the database. One more
+# connection ends the one that has been idle longest, so connections that are only held, or not read, cannot keep
+# callers out.
 MAX_CONNECTIONS = 400
-SHUTDOWN_SECONDS = 10
+# How long a server without a setting of its own gives its requests in flight.
+DRAIN_SECONDS = 10.0
+# How long connections may take to close after that.
+CLOSE_SECONDS = 1
+INVALID = "This is not a valid HTTP request."
 # Parsing costs the one event loop about 40 microseconds per chunk of any size: one-byte chunks would keep it busy
 # for minutes. A body's chunks must average this size; a few extra are allowed for a slow start.
 MIN_CHUNK_BYTES = 128
 SMALL_CHUNKS = 100
 # Read and parsed before the next connection's turn.
-READ_BYTES = 32 * 1024
+READ_BYTES = 64 * 1024
 
 
-class _Connection(h11.Connection):
-    """h11's connection; refuses a body in too many pieces."""
-
-    _pieces = 0
-    _size = 0
-
-    def next_event(self) -> Any:
-        """Raises RemoteProtocolError for it, as for non-HTTP."""
-        event = super().next_event()
-        if isinstance(event, h11.Request):
-            self._pieces = self._size = 0
-        elif isinstance(event, h11.Data):
-            self._pieces += 1
-            self._size += len(event.data)
-            if self._pieces > SMALL_CHUNKS + self._size / MIN_CHUNK_BYTES:
-                raise h11.RemoteProtocolError("The body comes in too many small chunks.")
-        return event
+class _TooManyPieces(Exception):
+    """The body comes in too many small pieces."""
 
 
-class _Protocol(H11Protocol):
-    """uvicorn's protocol; also limits the wait for each request's head and the number of connections, and sends
-    errors in our format."""
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol. It also limits the wait for each request's head, the head's size, the pieces of a body and
+    the number of connections, and sends errors in our format.
+
+    A body of a known length does not pass through the parser, which would copy it.
+    """
 
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
     _idle_since = 0.0
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.conn = _Connection(h11.SERVER, MAX_HEAD_BYTES)
+    # Of the current request: whether its head is complete, the bytes of the body that are still to come (0 when
+    # chunked), whether they pass by the parser, what arrived of the body, and the bytes around it.
+    _has_head = False
+    _left = 0
+    _passes_by = False
+    _pieces = 0
+    _size = 0
+    _framing = 0
 
     def connection_made(self, transport: Any) -> None:
         transport.max_size = READ_BYTES
@@ -73,8 +74,69 @@ class _Protocol(H11Protocol):
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        if self._left and (self._passes_by or INTAKE in self.scope):
+            data = self._take(data)
+        if data:
+            self._framing += len(data)
+            super().data_received(data)
+            if self._framing > MAX_HEAD_BYTES + self._size // 8 and not self.transport.is_closing():
+                self.send_400_response("The headers, or the framing of the body, are too large.")
         self._watch_head()
+
+    def _take(self, data: bytes) -> bytes:
+        """Takes the body's part of the data past the parser. Returns what follows it."""
+        self._passes_by = True
+        piece, rest = (data, b"") if len(data) <= self._left else (data[: self._left], data[self._left :])
+        try:
+            self.on_body(piece)
+        except _TooManyPieces:
+            self.send_400_response(INVALID)
+            return b""
+        if not self._left:
+            self._passes_by = False
+            # The old one still waits for the bytes that passed it by.
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self.on_message_complete()
+        return rest
+
+    def on_message_begin(self) -> None:
+        self._has_head = False
+        self._left = self._pieces = self._size = 0
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # A trailer after a chunked body must not pass for a header.
+        if not self._has_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._has_head = True
+        self._left = declared_length(self.scope) or 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Raises _TooManyPieces, which the parser reports as for non-HTTP."""
+        self._pieces += 1
+        self._size += len(body)
+        if self._pieces > SMALL_CHUNKS + self._size / MIN_CHUNK_BYTES:
+            raise _TooManyPieces
+        if self._left:
+            self._left -= len(body)
+        if not self._passes_by:
+            self._framing -= len(body)
+        intake = self.scope.get(INTAKE)
+        if intake is None:
+            super().on_body(body)
+            return
+        # The request's task wakes up when the body is complete, not for every piece of it.
+        intake.take(body)
+        if intake.is_over:
+            self.cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        self._framing = 0
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         self._idle_since = self.loop.time()
@@ -133,20 +195,17 @@ class _Protocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answers non-HTTP in our error format, unless an answer has already started."""
-        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
-            self.transport.close()
-            return
-        error = {"message": msg, "type": "invalid_request_error", "param": None, "code": None}
-        body = json.dumps({"error": error}).encode()
-        headers = [
-            ("content-type", "application/json"),
-            ("content-length", str(len(body))),
-            ("x-request-id", str(uuid.uuid4())),
-            ("connection", "close"),
-        ]
-        events = [h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()]
-        for event in events:
-            self.transport.write(self.conn.send(event) or b"")
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            error = {"message": msg, "type": "invalid_request_error", "param": None, "code": None}
+            body = json.dumps({"error": error}).encode()
+            head = (
+                "HTTP/1.1 400 Bad Request\r\n"
+                "content-type: application/json\r\n"
+                f"content-length: {len(body)}\r\n"
+                f"x-request-id: {uuid.uuid4()}\r\n"
+                "connection: close\r\n\r\n"
+            )
+            self.transport.write(head.encode() + body)
         self.transport.close()
 
 
@@ -156,7 +215,7 @@ class PortInUse(Exception):
 
 def bind(port: int, host: str = HOST) -> socket.socket:
     """A socket bound to the port (0: any free one). Raises PortInUse."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -166,36 +225,72 @@ def bind(port: int, host: str = HOST) -> socket.socket:
     return listener
 
 
-def add_arguments(parser: argparse.ArgumentParser, port: int) -> None:
-    """`--port` for people; `--fd` and `--lifeline` for a parent process."""
-    parser.add_argument("--port", type=int, default=port)
-    parser.add_argument("--fd", type=int, help="a bound socket, inherited, in place of --port")
-    parser.add_argument("--lifeline", action="store_true", help="end when standard input ends")
+def listener_of(descriptor: int) -> socket.socket:
+    """The bound socket that a parent process passed on."""
+    return socket.socket(fileno=descriptor)
 
 
-def listener_of(arguments: argparse.Namespace) -> socket.socket:
-    """The socket given by the arguments. Raises PortInUse."""
-    return bind(arguments.port) if arguments.fd is None else socket.socket(fileno=arguments.fd)
+def serve(app: ASGIApp, listener: socket.socket, **options: Any) -> None:
+    """Serves until SIGTERM or SIGINT; `options` are those of `new_server`."""
+    new_server(app, **options).run(sockets=[listener])
 
 
-def serve(app: ASGIApp, listener: socket.socket) -> None:
-    """Serves until SIGTERM or SIGINT; requests in flight have SHUTDOWN_SECONDS to finish."""
-    new_server(app).run(sockets=[listener])
+def new_server(
+    app: ASGIApp,
+    *,
+    drain_seconds: float = DRAIN_SECONDS,
+    on_drain: Callable[[], object] = lambda: None,
+    lifespan: Literal["on", "off"] = "on",
+) -> "Server":
+    """A server that can also run in a thread, until its `should_exit` is set.
 
-
-def new_server(app: ASGIApp) -> uvicorn.Server:
-    """A server that can also run in a thread, until its `should_exit` is set."""
+    Then it calls `on_drain` and gives requests in flight `drain_seconds` to finish. The application must refuse new
+    ones, which still arrive.
+    """
     config = uvicorn.Config(
         app,
         http=_Protocol,
         ws="none",
-        lifespan="on",
-        log_level="warning",
+        lifespan=lifespan,
+        log_level="error",
         access_log=False,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        timeout_graceful_shutdown=CLOSE_SECONDS,
     )
-    return uvicorn.Server(config)
+    return Server(config, drain_seconds, on_drain)
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server; drains before it closes, and ends with exit code 0 when it is told to end."""
+
+    def __init__(self, config: uvicorn.Config, drain_seconds: float, on_drain: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._drain_seconds = drain_seconds
+        self._on_drain = on_drain
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_drain()
+        until = time.monotonic() + self._drain_seconds
+        while self.server_state.tasks and not self.force_exit and time.monotonic() < until:
+            await asyncio.sleep(0.05)
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn's own raises the signal again at the end, which would end the process by the signal."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {each: signal.signal(each, self._stop) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def _stop(self, *_: object) -> None:
+        # A second signal does not wait for requests in flight.
+        self.force_exit = self.should_exit
+        self.should_exit = True

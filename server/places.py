@@ -1,7 +1,7 @@
 """Places for calls in progress, shared so that no caller can take them all."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -18,8 +18,10 @@ class Places:
 
     SHARE = 4
 
-    def __init__(self, number: int) -> None:
-        self._free = number
+    def __init__(self, number: int, watch: Callable[[int], object] = lambda _: None) -> None:
+        """`watch` is told how many calls are in progress, whenever that changes."""
+        self._number = self._free = number
+        self._watch = watch
         self._held: Counter[str] = Counter()
 
     @contextmanager
@@ -27,14 +29,18 @@ class Places:
         """Holds a place; without a caller, any that is free. Raises NoPlace."""
         if not self._free or (caller is not None and self._held[caller] >= self.SHARE * self._free):
             raise NoPlace
-        self._free -= 1
+        self._change(-1)
         if caller is not None:
             self._held[caller] += 1
         try:
             yield
         finally:
-            self._free += 1
+            self._change(1)
             if caller is not None:
                 self._held[caller] -= 1
                 if not self._held[caller]:
                     del self._held[caller]
+
+    def _change(self, places: int) -> None:
+        self._free += places
+        self._watch(self._number - self._free)

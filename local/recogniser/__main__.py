@@ -2,9 +2,9 @@
 
 import argparse
 
-from local.lifeline import end_with_parent
+from server.lifeline import end_with_parent
 from local.recogniser.app import new_app
-from server.listener import add_arguments, listener_of, serve
+from server.listener import bind, listener_of, serve
 from server.origins import Origins, OwnPagesOnly
 from server.worker_process import preload
 
@@ -12,13 +12,16 @@ from server.worker_process import preload
 def main() -> None:
     """Serves on 127.0.0.1 until stopped."""
     parser = argparse.ArgumentParser(prog="local.recogniser", description=__doc__)
-    add_arguments(parser, port=8080)
+    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--fd", type=int, help="a bound socket, inherited, in place of --port")
+    parser.add_argument("--lifeline", action="store_true", help="end when standard input ends")
     parser.add_argument("--workers", type=int, default=None, help="one for each core if not given")
     arguments = parser.parse_args()
     if arguments.lifeline:
         end_with_parent()
+    listener = bind(arguments.port) if arguments.fd is None else listener_of(arguments.fd)
     preload(["local.recogniser.speech"])
-    serve(OwnPagesOnly(new_app(arguments.workers), Origins()), listener_of(arguments))
+    serve(OwnPagesOnly(new_app(arguments.workers), Origins()), listener)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def new_app(size: int | None = None) -> Starlette:
 
 async def _transcribe(request: Request) -> Response:
     try:
-        body = await read_body(request, MAX_BODY_BYTES)
+        body = await read_body(request.scope, request.receive, MAX_BODY_BYTES)
     except BodyTooLarge:
         return _error(413, f"The request is larger than {MAX_BODY_BYTES} bytes.", response=RefusalResponse)
     except (BodyStalled, ClientGone):

@@ -1,0 +1,92 @@
+"""`python -m server`: the gateway on this machine, with its own database, on plain HTTP."""
+
+import argparse
+import logging
+import os
+import secrets
+import socket
+import sys
+from pathlib import Path
+
+from functions import build_openapi
+from server import lock
+from server.lifeline import end_with_parent
+from server.listener import PortInUse, bind, listener_of
+from server.origins import Origins
+from server.settings import DEFAULTS, HELP, ServerSettings
+
+
+def main() -> int:
+    """The exit code: 0 after SIGTERM or Ctrl-C, 1 if the server cannot start."""
+    arguments = _arguments()
+    if arguments.lifeline:
+        end_with_parent()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    # New at each start, and the same for all workers: a request that returns here is recognised by it.
+    os.environ.setdefault("GATEWAY_ID", secrets.token_hex(16))
+    try:
+        settings = ServerSettings.read()
+        origins = Origins.read(os.environ)
+        return _serve(arguments, settings, origins)
+    except (ValueError, PortInUse, lock.InUse) as error:
+        return _cannot_start(str(error))
+    except OSError as error:
+        return _cannot_start(f"{error.filename or 'the system'}: {error.strerror}.")
+
+
+def _serve(arguments: argparse.Namespace, settings: ServerSettings, origins: Origins) -> int:
+    if arguments.worker:
+        return _work(arguments, settings, origins, listener_of(arguments.fd))
+    descriptor = lock.take(settings.data_dir)
+    build_openapi.write_if_outdated()
+    listener = bind(settings.port, settings.bind) if arguments.fd is None else listener_of(arguments.fd)
+    if arguments.fd is None:
+        address, port = listener.getsockname()[:2]
+        host = f"[{address}]" if ":" in address else address
+        print(f"stt-gateway listens on http://{host}:{port}; data in {settings.data_dir}", file=sys.stderr)
+    if settings.workers == 1:
+        return _work(arguments, settings, origins, listener)
+    from server.supervisor import Supervisor
+
+    ready = [f"--ready-file={arguments.ready_file}"] if arguments.ready_file else []
+    return Supervisor(settings, listener, descriptor, ready).run()
+
+
+def _work(
+    arguments: argparse.Namespace, settings: ServerSettings, origins: Origins, listener: socket.socket
+) -> int:
+    # Imported here: the parent of several workers needs neither the routes nor the stores.
+    from server.sqlite.failure import StoreError
+    from server.worker import work
+
+    try:
+        work(settings, origins, listener, arguments.ready_file)
+    except StoreError as error:
+        return _cannot_start(str(error))
+    return 0
+
+
+def _cannot_start(reason: str) -> int:
+    print(f"Cannot start: {reason}", file=sys.stderr)
+    return 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m server",
+        description="Serve the gateway on plain HTTP, with the data of DATA_DIR, until SIGTERM or Ctrl-C.",
+        epilog=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for_parents = parser.add_argument_group("for a parent process")
+    for_parents.add_argument("--fd", type=int, help="a bound socket, inherited, in place of BIND and PORT")
+    for_parents.add_argument("--lifeline", action="store_true", help="end when standard input ends")
+    for_parents.add_argument("--ready-file", type=Path, help="/healthz answers 503 until this file is there")
+    for_parents.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

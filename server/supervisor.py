@@ -1,0 +1,91 @@
+"""Runs several workers on one socket, and starts another for each that ends by itself."""
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+
+from prometheus_client import start_http_server
+
+from server.listener import HOST
+from server.metrics import SHARED, forget_worker, registry_of_workers
+from server.settings import ServerSettings
+
+logger = logging.getLogger(__name__)
+
+# A worker that ends sooner than this has not served: a cause that stays would end the next one too.
+BRIEF_SECONDS = 5.0
+MAX_BRIEF_LIVES = 5
+KILL_SLACK_SECONDS = 5.0
+
+
+class Supervisor:
+    """The parent of the workers. It serves nothing itself."""
+
+    def __init__(
+        self, settings: ServerSettings, listener: socket.socket, lock: int, arguments: Sequence[str]
+    ) -> None:
+        """`lock` is the descriptor that keeps other servers off; the workers inherit it, as they do the socket."""
+        self._settings = settings
+        self._inherited = (listener.fileno(), lock)
+        self._command = [sys.executable, "-m", "server", "--worker", f"--fd={listener.fileno()}", *arguments]
+        self._workers: dict[subprocess.Popen[bytes], float] = {}
+        self._brief_lives = 0
+        self._stopped = threading.Event()
+
+    def run(self) -> int:
+        """Supervise until SIGTERM or SIGINT. Returns the exit code: 1 when workers cannot stay alive."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopped.set())
+        with tempfile.TemporaryDirectory(prefix="stt-gateway-metrics-") as shared:
+            os.environ[SHARED] = shared
+            try:
+                self._fill()
+                if self._settings.metrics_port is not None:
+                    start_http_server(self._settings.metrics_port, HOST, registry_of_workers())
+                while not self._stopped.wait(0.1) and self._brief_lives < MAX_BRIEF_LIVES:
+                    self._replace()
+            finally:
+                self._end()
+        return 0 if self._stopped.is_set() else 1
+
+    def _fill(self) -> None:
+        while len(self._workers) < self._settings.workers:
+            worker = subprocess.Popen(  # noqa: S603 - our own module
+                [*self._command, "--lifeline"],
+                stdin=subprocess.PIPE,
+                pass_fds=self._inherited,
+                process_group=0,  # Ctrl-C reaches only this process, which then ends the workers
+            )
+            self._workers[worker] = time.monotonic()
+
+    def _replace(self) -> None:
+        for worker, began in list(self._workers.items()):
+            if worker.poll() is None:
+                continue
+            del self._workers[worker]
+            forget_worker(worker.pid)
+            is_brief = time.monotonic() - began < BRIEF_SECONDS
+            self._brief_lives = self._brief_lives + 1 if is_brief else 0
+            logger.error("a worker ended with code %s", worker.returncode)
+            if is_brief:
+                self._stopped.wait(min(0.2 * self._brief_lives, 1.0))
+        if not self._stopped.is_set() and self._brief_lives < MAX_BRIEF_LIVES:
+            self._fill()
+
+    def _end(self) -> None:
+        for worker in self._workers:
+            worker.terminate()
+        until = time.monotonic() + self._settings.drain_seconds + KILL_SLACK_SECONDS
+        for worker in self._workers:
+            try:
+                worker.wait(max(until - time.monotonic(), 0.1))
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
