@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.embedded_aws import CREDENTIALS
-from server.template import Template
 from tests.lambda_runtime import artifacts
+from tests.stack import CREDENTIALS
+from tests.template import Template
 
 ROUNDS = 15
 BASELINE = "boto3"

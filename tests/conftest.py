@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from local.embedded_aws import CREDENTIALS, client_of, create_resources
-from server.template import Template
-from tests.running import Gateway, start_embedded_aws, start_gateway
+from tests.moto_server import client_of, start_moto
+from tests.running import Gateway, start_gateway
+from tests.stack import CREDENTIALS, create_resources
+from tests.template import Template
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class TestAws:
 @pytest.fixture(scope="session")
 def embedded_aws() -> Iterator[TestAws]:
     """moto's server with the resources of template.yaml; tests share it, so each uses names of its own."""
-    with start_embedded_aws() as endpoint:
+    with start_moto() as endpoint:
         template = Template(endpoint=endpoint)
         client = client_of(endpoint)
         create_resources(template, client)

@@ -10,13 +10,13 @@ import pytest
 import trustme
 
 from gateway.accounts.keys import Limits
-from local.embedded_aws import CREDENTIALS, client_of, create_resources
 from local.run import USERS
-from server.template import Template
 from tests.lambda_runtime import artifacts
 from tests.lambda_runtime.emulator import Emulator
 from tests.misbehaving_server import MisbehavingServer
-from tests.running import start_embedded_aws
+from tests.moto_server import client_of, start_moto
+from tests.stack import CREDENTIALS, create_resources
+from tests.template import Template
 
 EVENTS = artifacts.ROOT / "events"
 
@@ -61,7 +61,7 @@ def provider() -> Iterator[MisbehavingServer]:
 @pytest.fixture(scope="session")
 def template(built: Path) -> Iterator[Template]:
     """The built template; its resources are in an embedded AWS, with the keys of alice and bob."""
-    with start_embedded_aws() as endpoint:
+    with start_moto() as endpoint:
         parameters = {"AllowPrivateProviders": "true"}
         template = Template(path=built / "template.yaml", parameters=parameters, endpoint=endpoint)
         create_resources(template, client_of(endpoint))

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from functions.build_openapi import as_json
-from server.template import Template
 from tests.lambda_runtime import artifacts
 from tests.lambda_runtime.artifacts import PYTHON
+from tests.template import Template
 
 # EM_X86_64 and EM_AARCH64 of the ELF specification, at offset 18 of a file.
 ELF_MACHINES = {62: "x86_64", 183: "arm64"}

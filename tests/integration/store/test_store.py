@@ -16,8 +16,8 @@ from gateway.store.dynamodb.keys import key_store
 from gateway.store.dynamodb.providers import ProviderStore, provider_store
 from gateway.store.dynamodb.usage import LOST_RECORD, UsageStore, item_of, usage_store
 from gateway.usage.record import Duration, Record
-from server.template import Template
 from tests.fakes import FakeClock, deployment
+from tests.template import Template
 
 pytestmark = pytest.mark.usefixtures("in_process_aws")
 USAGE = Record("r1", "alice", "key_1", 1_767_225_600.0, duration=Duration(3.0, "measured"), http_status=200)
