@@ -17,12 +17,12 @@ from functions import build_openapi
 from local.agent import MODEL
 from local.children import Child, ChildDied, end
 from local.embedded_aws import CREDENTIALS, client_of, create_resources
+from local.users import USERS, create_users
 from server.listener import HOST, PortInUse, bind
 from server.origins import Origins
 from server.template import Template
 
 SAMPLE = Path(__file__).parent / "samples" / "speech.wav"
-USERS = {"alice": "sk-local-alice-0000000000000000", "bob": "sk-local-bob-000000000000000000"}
 START_SECONDS = 60.0
 # Unlike AWS: no integration timeout, one POST takes 25 MB, the recogniser's address is private.
 DEFAULTS = {
@@ -66,6 +66,8 @@ class LocalRun:
             end([child for child in self._children if child not in callers])
 
     def _start(self) -> None:
+        from gateway.store.dynamodb.keys import KeyStore
+
         self._directory.mkdir(parents=True, exist_ok=True)
         self._ready_file.unlink(missing_ok=True)
         build_openapi.write()
@@ -78,7 +80,7 @@ class LocalRun:
         self._wait_for(f"{self.aws_url}/moto-api/", lambda _: True)
         template = Template(endpoint=self.aws_url)
         create_resources(template, client_of(self.aws_url))
-        create_users(template)
+        create_users(KeyStore(template.physical_name("KeysTable")))
         self._wait_for(f"{self.recogniser_url}/healthz", lambda _: True)
         self._launch(
             "agent",
@@ -143,17 +145,6 @@ Transcribe the sample:
 -F model={MODEL} -F file=@{sample}
 
 Ctrl-C stops everything."""
-
-
-def create_users(template: Template) -> None:
-    """alice and bob, without limits."""
-    from gateway.accounts.keys import Limits
-    from gateway.store.dynamodb.keys import KeyStore
-
-    store = KeyStore(template.physical_name("KeysTable"))
-    for user, key in USERS.items():
-        store.set_user(user, "any", Limits(changes_per_minute=None))
-        store.create(user, name="local run", key=key)
 
 
 def _url(listener: socket.socket) -> str:

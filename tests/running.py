@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local.run import USERS
+from local.users import USERS
 from server.listener import bind
 from tests.stack import CREDENTIALS
 

@@ -49,6 +49,7 @@ class Route:
 
     method: str
     path: str
+    function: str
     authorized: bool
 
 
@@ -108,8 +109,8 @@ class Template:
     def routes(self) -> list[Route]:
         """Every route of every function."""
         return [
-            Route(given["Method"], given["Path"], given.get("Auth", {}).get("Authorizer") != "NONE")
-            for _, properties in self.resources("AWS::Serverless::Function")
+            Route(given["Method"], given["Path"], name, given.get("Auth", {}).get("Authorizer") != "NONE")
+            for name, properties in self.resources("AWS::Serverless::Function")
             for event in properties.get("Events", {}).values()
             if event["Type"] == "Api"
             for given in [event["Properties"]]

@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from gateway.accounts.keys import Limits
-from local.run import USERS
+from local.users import USERS
 from tests.lambda_runtime import artifacts
 from tests.lambda_runtime.emulator import Emulator
 from tests.misbehaving_server import MisbehavingServer
