@@ -55,35 +55,40 @@ def build(architecture: str, artifacts: Path, *flags: str, python: Path = PROGRA
 
 
 def deploy(
-    endpoint: str, artifacts: Path, parameters: Mapping[str, str] | None = None, *, run: Run = run
+    endpoint: str, artifacts: Path, *, stack: str = STACK, run: Run = run, **parameters: str
 ) -> Deployment:
     """`sam deploy` of what `build` made for this machine; creates the stack or updates it. Raises CommandFailed."""
     given = {
         "Architecture": ARCHITECTURE,
         "AllowPrivateProviders": "true",
         "AwsEndpointUrl": endpoint,
-        **(parameters or {}),
+        **parameters,
     }
     command = [
-        *(str(SAM), "deploy", "--stack-name", STACK, "--template-file", str(artifacts / "template.yaml")),
+        *(str(SAM), "deploy", "--stack-name", stack, "--template-file", str(artifacts / "template.yaml")),
         *("--config-file", str(ROOT / "samconfig.toml")),  # else it is sought beside the built template
         *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
         *("--parameter-overrides", *(f"{name}={value}" for name, value in given.items())),
     ]
     run(command, sam_environment(AWS_ENDPOINT_URL=endpoint))
-    return described(endpoint)
+    return described(endpoint, stack)
 
 
-def described(endpoint: str) -> Deployment:
+def described(endpoint: str, stack: str) -> Deployment:
     """The deployed stack."""
-    cloudformation = client("cloudformation", endpoint)
-    [stack] = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
-    api = cloudformation.describe_stack_resource(StackName=STACK, LogicalResourceId="Api")
-    name = api["StackResourceDetail"]["PhysicalResourceId"]
+    [found] = client("cloudformation", endpoint).describe_stacks(StackName=stack)["Stacks"]
     return Deployment(
-        {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]},
-        f"{endpoint}/restapis/{name}/prod/_user_request_",
+        {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]},
+        f"{endpoint}/restapis/{resource(endpoint, stack, 'Api')}/prod/_user_request_",
     )
+
+
+def resource(endpoint: str, stack: str, name: str) -> str:
+    """The physical name or id of a stack's resource."""
+    cloudformation = client("cloudformation", endpoint)
+    found = cloudformation.describe_stack_resource(StackName=stack, LogicalResourceId=name)
+    physical: str = found["StackResourceDetail"]["PhysicalResourceId"]
+    return physical
 
 
 def client(service: str, endpoint: str) -> Any:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from local import ministack
 from local.children import Child, ChildDied, end
-from local.deployment import ARCHITECTURE, ROOT, STACK, CommandFailed, build, client, deploy
+from local.deployment import ARCHITECTURE, ROOT, STACK, CommandFailed, build, client, deploy, resource
 from local.ministack import CREDENTIALS, HOST
 from local.users import create_users
 
@@ -117,12 +117,8 @@ def fill(endpoint: str) -> None:
 
 def name_credentials_key(endpoint: str) -> None:
     """An alias for the key whose id is another in every deployment."""
-    cloudformation = client("cloudformation", endpoint)
-    key = cloudformation.describe_stack_resource(StackName=STACK, LogicalResourceId="CredentialsKey")
-    client("kms", endpoint).create_alias(
-        AliasName=f"alias/{STACK}-CredentialsKey",
-        TargetKeyId=key["StackResourceDetail"]["PhysicalResourceId"],
-    )
+    key = resource(endpoint, STACK, "CredentialsKey")
+    client("kms", endpoint).create_alias(AliasName=f"alias/{STACK}-CredentialsKey", TargetKeyId=key)
 
 
 def invoke(function: str, case: str) -> bool:

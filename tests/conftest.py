@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local import deployment
+from tests import artifacts
 from tests.moto_server import client_of, start_moto
 from tests.running import Gateway, start_gateway
 from tests.stack import CREDENTIALS, create_resources
@@ -36,6 +39,19 @@ def embedded_aws() -> Iterator[TestAws]:
         client = client_of(endpoint)
         create_resources(template, client)
         yield TestAws(endpoint, template, client)
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """One folder for all test processes of this run."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder if worker_id == "master" else folder.parent
+
+
+@pytest.fixture(scope="session")
+def built(shared_folder: Path) -> Path:
+    """Artifacts that this machine can run."""
+    return artifacts.build(deployment.ARCHITECTURE, shared_folder)
 
 
 @pytest.fixture(scope="session")

@@ -10,45 +10,32 @@ import pytest
 import trustme
 
 from gateway.accounts.keys import Limits
+from local.deployment import ROOT
 from local.users import USERS
-from tests.lambda_runtime import artifacts
+from tests import artifacts, missing
 from tests.lambda_runtime.emulator import Emulator
 from tests.misbehaving_server import MisbehavingServer
 from tests.moto_server import client_of, start_moto
 from tests.stack import CREDENTIALS, create_resources
 from tests.template import Template
 
-EVENTS = artifacts.ROOT / "events"
+EVENTS = ROOT / "events"
 
 Start = Callable[..., Emulator]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    missing = artifacts.missing_part()
+    reason = missing.for_running()
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.lambda_runtime)
-            if missing:
-                item.add_marker(pytest.mark.skip(reason=missing))
+            item.add_marker(missing.needs(reason))
 
 
 def event(name: str) -> dict[str, Any]:
     """A case from events/."""
     loaded: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
     return loaded
-
-
-@pytest.fixture(scope="session")
-def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """One folder for all test processes of this run."""
-    folder = tmp_path_factory.getbasetemp()
-    return folder if worker_id == "master" else folder.parent
-
-
-@pytest.fixture(scope="session")
-def built(shared_folder: Path) -> Path:
-    """Artifacts that this machine can run."""
-    return artifacts.build(artifacts.ARCHITECTURE, shared_folder)
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +101,7 @@ def start(
                 function,
                 layer=layer,
                 emulator=artifacts.emulator(),
-                python=artifacts.PYTHON,
+                python=missing.PYTHON,
                 runtime_client=runtime_client,
                 environment={**function.environment, **CREDENTIALS, **endpoint, **variables},
                 log=logs / f"{len(emulators)}-{name}.log",

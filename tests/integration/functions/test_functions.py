@@ -66,10 +66,10 @@ def publish(access: str = "authenticated", owner: str = "carol", **changes: str)
     operator.upload_manifest({"parsed": parsed})
 
 
-@pytest.mark.parametrize("path", sorted(EVENTS.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [path for path in sorted(EVENTS.glob("*.json")) if path.stem != "env"], ids=lambda path: path.stem
+)
 def test_every_event_is_handled_without_a_defect(path: Path) -> None:
-    if path.stem == "env":
-        pytest.skip("settings, not an event")
     answer = invoke(path.stem)
     if "statusCode" in answer:
         assert answer["statusCode"] < 500, answer["body"]

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from tests import missing
 from tests.running import ROOT
 from tests.template import Template
 
@@ -19,9 +20,7 @@ RESERVING = {
     "AgentsFunction": "Agents",
 }
 
-pytestmark = pytest.mark.skipif(
-    not PYTHON.exists(), reason="the SAM CLI is not installed: make .venv-sam/stamp"
-)
+pytestmark = missing.needs(missing.SAM_CLI)
 
 
 class Translate(Protocol):
