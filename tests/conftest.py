@@ -9,10 +9,16 @@ import pytest
 
 from local import deployment
 from tests import artifacts
+from tests.collection import Collection
 from tests.moto_server import client_of, start_moto
 from tests.running import Gateway, start_gateway
 from tests.stack import CREDENTIALS, create_resources
 from tests.template import Template
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Collection())
 
 
 @dataclass(frozen=True)

@@ -103,10 +103,11 @@ def test_curl_transcribes(application: Application, key: str, stub: StubProvider
     assert json.loads(done.stdout) == {"text": TEXT, "usage": {"type": "duration", "seconds": 3}}
 
 
+@pytest.mark.parametrize("size", [8 * MEGABYTE, pytest.param(26_214_400, marks=pytest.mark.slow)])
 def test_audio_too_large_for_one_request_goes_through_an_upload(
-    sdk: openai.OpenAI, stub: StubProvider
+    sdk: openai.OpenAI, stub: StubProvider, size: int
 ) -> None:
-    audio = SAMPLE.read_bytes().ljust(8 * MEGABYTE, b"\0")
+    audio = SAMPLE.read_bytes().ljust(size, b"\0")
     made = sdk.uploads.upload_file_chunked(
         file=audio,
         filename="talk.wav",
