@@ -7,8 +7,8 @@ INSTALL = bin/pip install --quiet --disable-pip-version-check --require-hashes
 export AWS_EC2_METADATA_DISABLED := true
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: run serve bench build sam-local test test-oldest coverage fuzz soak test-lambda check check-python check-template \
-	conformance lock clean
+.PHONY: run serve run-aws bench build sam-local test test-parts test-slow test-oldest coverage fuzz soak test-lambda \
+	check check-python check-template conformance lock clean
 
 # --- environments: each stamp depends on the lock file of its environment
 
@@ -42,6 +42,14 @@ $(VENV)/dev.stamp: $(VENV)/local.stamp requirements/dev.txt
 	.venv-sam/$(INSTALL) -r requirements/sam.txt
 	@touch $@
 
+# MiniStack's functions run with the Python of its environment, which must be Lambda's.
+.venv-ministack/stamp: requirements/pip.txt requirements/ministack.txt
+	@./local/find-python.sh 3.13 >/dev/null || { echo "MiniStack needs Python 3.13 with venv on PATH." >&2; exit 1; }
+	"$$(./local/find-python.sh 3.13)" -m venv .venv-ministack
+	.venv-ministack/$(INSTALL) -r requirements/pip.txt
+	.venv-ministack/$(INSTALL) -r requirements/ministack.txt
+	@touch $@
+
 .venv-checkov/stamp: requirements/pip.txt requirements/checkov.txt
 	$(PYTHON) -m venv .venv-checkov
 	.venv-checkov/$(INSTALL) -r requirements/pip.txt
@@ -55,17 +63,34 @@ run: $(VENV)/local.stamp
 serve: .venv-server/stamp
 	@PYTHONPATH=.:layers/shared exec .venv-server/bin/python -m server $(if $(HELP),--help)
 
+# Builds the functions, deploys template.yaml to MiniStack, an emulator of AWS on this machine, and keeps it until Ctrl-C.
+run-aws: $(VENV)/local.stamp .venv-sam/stamp .venv-ministack/stamp
+	@PYTHONPATH=.:layers/shared exec $(VENV)/bin/python -m local.run_aws
+
 # `sam build` runs python3.13 by name, and pyenv's may not be on PATH. BUILD_FLAGS=--use-container needs no local Python.
 ARCHITECTURE ?= arm64
 build: .venv-sam/stamp
 	PATH="$(dir $(PYTHON)):$$PATH" $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE) $(BUILD_FLAGS)
 
-# Runs `sam local` against an embedded AWS (docs/sam-local.md). Without Docker it prints why it cannot.
-sam-local: $(VENV)/local.stamp .venv-sam/stamp
+# Runs `sam local` against MiniStack (docs/sam-local.md). Without Docker it prints why it cannot.
+sam-local: $(VENV)/local.stamp .venv-sam/stamp .venv-ministack/stamp
 	@PYTHONPATH=.:layers/shared $(VENV)/bin/python -m local.sam_local
 
-test: $(VENV)/dev.stamp
-	$(VENV)/bin/python -m pytest -n auto --dist loadfile
+PYTEST = $(VENV)/bin/python -m pytest -n auto --dist loadfile
+
+test: $(VENV)/dev.stamp test-parts
+	$(PYTEST)
+
+# What some tests need and what can be installed here without root. A test whose part is missing says so and is skipped.
+test-parts:
+	-@$(MAKE) --no-print-directory .venv-sam/stamp
+	-@if ./local/find-python.sh 3.13 >/dev/null; then $(MAKE) --no-print-directory .venv-ministack/stamp; fi
+	-@if command -v npm >/dev/null; then $(MAKE) --no-print-directory node_modules; fi
+
+# What takes too long for every change: more kills, more mutations, a longer soak, larger files.
+test-slow: $(VENV)/dev.stamp test-parts
+	KILLS=$${KILLS:-30} SOAK_SECONDS=$${SOAK_SECONDS:-60} AUDIO_MUTATIONS=$${AUDIO_MUTATIONS:-20000} \
+		$(PYTEST) -m "slow or scaled"
 
 # Lambda runs Python 3.13. This tests 3.11, which is also supported, in a separate environment.
 test-oldest:
@@ -81,7 +106,7 @@ coverage: $(VENV)/dev.stamp
 soak: $(VENV)/dev.stamp
 	SOAK_SECONDS=60 $(VENV)/bin/python -m pytest tests/e2e/test_usage.py -k soak
 
-# Tests every built function under AWS's own runtime emulator. Part of `make test` if the SAM CLI is installed.
+# Tests every built function under AWS's own runtime emulator. `make test` does it too.
 test-lambda: $(VENV)/dev.stamp .venv-sam/stamp
 	$(VENV)/bin/python -m pytest tests/lambda_runtime
 
@@ -127,4 +152,4 @@ lock:
 	cd requirements && $(LOCK) --unsafe-package setuptools pip.in -o pip.txt
 
 clean:
-	rm -rf .venv .venv-server .venv-oldest .venv-sam .venv-checkov .aws-sam .run node_modules
+	rm -rf .venv .venv-server .venv-oldest .venv-sam .venv-checkov .venv-ministack .aws-sam .run node_modules

@@ -17,9 +17,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.embedded_aws import CREDENTIALS
-from server.template import Template
-from tests.lambda_runtime import artifacts
+from local.deployment import ARCHITECTURE
+from tests import artifacts, missing
+from tests.stack import CREDENTIALS
+from tests.template import Template
 
 ROUNDS = 15
 BASELINE = "boto3"
@@ -56,11 +57,10 @@ def main() -> None:
     parser.add_argument("--build", type=Path, help="a folder that `sam build` filled for this machine")
     parser.add_argument("--modules", action="store_true", help="show the slowest imports too")
     arguments = parser.parse_args()
-    missing = artifacts.missing_part()
-    if missing:
-        sys.exit(f"Cannot measure here: {missing}.")
+    if reason := missing.for_running():
+        sys.exit(f"Cannot measure here: {reason}")
     with tempfile.TemporaryDirectory() as folder:
-        build = arguments.build or artifacts.build(artifacts.ARCHITECTURE, Path(folder))
+        build = arguments.build or artifacts.build(ARCHITECTURE, Path(folder))
         cases = cases_of(build.resolve())
         compare(cases)
         if arguments.modules:
@@ -117,7 +117,7 @@ def print_modules(name: str, case: Case) -> None:
 def run(case: Case, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Start the bare interpreter. Raises CalledProcessError."""
     return subprocess.run(
-        [str(artifacts.PYTHON), "-S", *arguments],
+        [str(missing.PYTHON), "-S", *arguments],
         env=case.environment(),
         capture_output=True,
         text=True,

@@ -1,7 +1,7 @@
-"""`make sam-local`: runs functions in `sam local`'s containers against an embedded AWS that they can reach.
+"""`make sam-local`: runs functions in `sam local`'s containers against a MiniStack that they can reach.
 
     python -m local.sam_local            tries some events and ends
-    python -m local.sam_local --serve    keeps the embedded AWS until Ctrl-C, for `sam local` by hand
+    python -m local.sam_local --serve    keeps MiniStack until Ctrl-C, for `sam local` by hand
 
 Without Docker it says so and exits with 0: `make test-lambda` runs the same functions under the runtime emulator.
 """
@@ -9,21 +9,26 @@ Without Docker it says so and exits with 0: `make test-lambda` runs the same fun
 import argparse
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
-from local.embedded_aws import CREDENTIALS, HOST_OF_CONTAINERS, EmbeddedAws, client_of, create_resources
-from local.run import create_users
-from server.listener import HOST, PortInUse, bind
-from server.template import Template
+from local import ministack
+from local.children import Child, ChildDied, end
+from local.deployment import ARCHITECTURE, ROOT, STACK, CommandFailed, build, client, deploy, resource
+from local.ministack import CREDENTIALS, HOST
+from local.users import create_users
 
-ROOT = Path(__file__).resolve().parent.parent
-# Also in events/env.json, as is HOST_OF_CONTAINERS.
+# Also in events/env.json.
 PORT = 5000
+HOST_OF_CONTAINERS = "host.docker.internal"
+# What `sam local` reads if it is not told otherwise.
+ARTIFACTS = ROOT / ".aws-sam" / "build"
+LOGS = Path(".run") / "sam-local"
+START_SECONDS = 60.0
 CASES = {
     "AuthorizerFunction": "authorizer_known_key",
     "ModelsFunction": "models_list",
@@ -34,29 +39,43 @@ CASES = {
 def main() -> int:
     """The exit code: 0 if all cases were answered or there is no Docker, else 1."""
     parser = argparse.ArgumentParser(prog="local.sam_local")
-    parser.add_argument("--serve", action="store_true", help="keep the embedded AWS until Ctrl-C")
+    parser.add_argument("--serve", action="store_true", help="keep MiniStack until Ctrl-C")
     arguments = parser.parse_args()
-    reason = docker_problem()
+    reason = docker_problem() or ministack.missing_part()
     if reason:
         print(f"Cannot run sam local: {reason}. `make test-lambda` runs the functions without Docker.")
         return 0
     address = reachable_address()
+    endpoint = f"http://{address}:{PORT}"
+    LOGS.mkdir(parents=True, exist_ok=True)
+    flags = (f"--port={PORT}", f"--address={address}")
+    emulator = Child("ministack", flags, dict(os.environ), LOGS / "ministack.log")
     try:
-        aws = EmbeddedAws(bind(PORT, address))
-    except PortInUse as error:
-        print(f"Cannot start the embedded AWS: {error}", file=sys.stderr)
-        return 1
-    aws.start()
-    fill(f"http://{address}:{PORT}")
-    print(f"embedded AWS on {address}:{PORT}, {HOST_OF_CONTAINERS}:{PORT} in containers", flush=True)
-    try:
+        await_ready(emulator, endpoint)
+        build(ARCHITECTURE, ARTIFACTS)
+        fill(endpoint)
+        print(f"MiniStack on {address}:{PORT}, {HOST_OF_CONTAINERS}:{PORT} in containers", flush=True)
         if arguments.serve:
             threading.Event().wait()
-        return try_cases()
+        answered = [invoke(function, case) for function, case in CASES.items()]
+        return 0 if all(answered) else 1
+    except (ChildDied, CommandFailed) as failure:
+        print(failure, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 0
     finally:
-        aws.stop()
+        end([emulator])
+
+
+def await_ready(emulator: Child, endpoint: str) -> None:
+    """Waits for MiniStack. Raises ChildDied."""
+    deadline = time.monotonic() + START_SECONDS
+    while not ministack.is_ready(endpoint):
+        emulator.check()
+        if time.monotonic() > deadline:
+            raise ChildDied(f"MiniStack was not ready within {START_SECONDS:g} seconds; see {LOGS}")
+        time.sleep(0.2)
 
 
 def docker_problem() -> str | None:
@@ -87,19 +106,19 @@ def reachable_address() -> str:
 
 
 def fill(endpoint: str) -> None:
-    """Create the template's resources, and alice and bob."""
+    """Deploys the template, creates alice and bob, and gives the key the name it has in events/env.json."""
+    from gateway.store.dynamodb.keys import KeyStore
+
+    deployment = deploy(endpoint, ARTIFACTS)
     os.environ.update({**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint})
-    template = Template(endpoint=endpoint)
-    create_resources(template, client_of(endpoint))
-    create_users(template)
+    create_users(KeyStore(deployment.outputs["KeysTable"]))
+    name_credentials_key(endpoint)
 
 
-def try_cases() -> int:
-    """Build for this machine and invoke every case; 0 if all answers were correct."""
-    architecture = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
-    subprocess.run(["make", "build", f"ARCHITECTURE={architecture}"], cwd=ROOT, check=True)  # noqa: S603, S607
-    answered = [invoke(function, case) for function, case in CASES.items()]
-    return 0 if all(answered) else 1
+def name_credentials_key(endpoint: str) -> None:
+    """An alias for the key whose id is another in every deployment."""
+    key = resource(endpoint, STACK, "CredentialsKey")
+    client("kms", endpoint).create_alias(AliasName=f"alias/{STACK}-CredentialsKey", TargetKeyId=key)
 
 
 def invoke(function: str, case: str) -> bool:

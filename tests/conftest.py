@@ -2,13 +2,23 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.embedded_aws import CREDENTIALS, client_of, create_resources
-from server.template import Template
-from tests.running import Gateway, start_embedded_aws, start_gateway
+from local import deployment
+from tests import artifacts
+from tests.collection import Collection
+from tests.moto_server import client_of, start_moto
+from tests.running import Gateway, start_gateway
+from tests.stack import CREDENTIALS, create_resources
+from tests.template import Template
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Collection())
 
 
 @dataclass(frozen=True)
@@ -30,11 +40,24 @@ class TestAws:
 @pytest.fixture(scope="session")
 def embedded_aws() -> Iterator[TestAws]:
     """moto's server with the resources of template.yaml; tests share it, so each uses names of its own."""
-    with start_embedded_aws() as endpoint:
+    with start_moto() as endpoint:
         template = Template(endpoint=endpoint)
         client = client_of(endpoint)
         create_resources(template, client)
         yield TestAws(endpoint, template, client)
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """One folder for all test processes of this run."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder if worker_id == "master" else folder.parent
+
+
+@pytest.fixture(scope="session")
+def built(shared_folder: Path) -> Path:
+    """Artifacts that this machine can run."""
+    return artifacts.build(deployment.ARCHITECTURE, shared_folder)
 
 
 @pytest.fixture(scope="session")

@@ -6,16 +6,14 @@ import os
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local.embedded_aws import CREDENTIALS
-from local.run import USERS
+from local.users import USERS
 from server.listener import bind
+from tests.stack import CREDENTIALS
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "local" / "samples" / "speech.wav"
@@ -180,32 +178,3 @@ def multipart(
         parts += [head.encode(), b"Content-Type: audio/wav\r\n\r\n", audio, b"\r\n"]
     body = b"".join([*parts, f"--{boundary}--\r\n".encode()])
     return body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-
-
-@contextmanager
-def start_embedded_aws() -> Iterator[str]:
-    """An empty AWS in a process of its own, by its address: moto keeps one world a process, and tests that hold AWS
-    in theirs begin by emptying it."""
-    listener = bind(0)
-    endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "local.embedded_aws", f"--fd={listener.fileno()}"],
-        cwd=ROOT,
-        env=environment(),
-        pass_fds=(listener.fileno(),),
-    )
-    listener.close()
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                with urllib.request.urlopen(f"{endpoint}/moto-api/", timeout=START_SECONDS):
-                    break
-            except OSError:
-                assert process.poll() is None, "the embedded AWS ended"
-                assert time.monotonic() < deadline, "the embedded AWS was not ready in time"
-                time.sleep(0.05)
-        yield endpoint
-    finally:
-        process.terminate()
-        process.wait()

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests import missing
 from tests.browser.playground_page import SAMPLE, Playground
 from tests.browser.published_stub import PublishedStub
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(filter(None, map(shutil.which, missing.BROWSERS)), None)
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-dev-shm-usage",
@@ -30,7 +31,7 @@ Publish = Callable[..., PublishedStub]
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     if CHROMIUM is None:
-        pytest.skip("no Chromium on PATH (Debian: apt-get install chromium)")
+        pytest.skip(str(missing.CHROMIUM))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests import missing
 from tests.browser.conftest import Open, Publish
 from tests.browser.playground_page import RECOGNISER, SAMPLE, Playground, timed_answer, tone
 from tests.browser.published_stub import below_a_path
@@ -14,7 +15,7 @@ from tests.browser.published_stub import below_a_path
 pytestmark = pytest.mark.browser
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
-needs_axe = pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed (npm ci)")
+needs_axe = missing.needs(missing.node_package("axe-core"))
 LONG_WORD = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
 
 

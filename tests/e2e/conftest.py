@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import pytest
+from schemathesis.pytest.plugin import SchemathesisFunction
 
 from tests.e2e import conformance
 from tests.e2e.conformance import FAILS, NOT_TRIED, WORKS, Results
@@ -98,6 +99,13 @@ def published(module_stub: Published) -> Published:
     """A stub that always answers, published once a module; `asked` begins empty."""
     module_stub.stub.asked.clear()
     return module_stub
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Gives each test of schemathesis an id of its own: it puts the operation into the test's name, of which pytest
+    9.2 no longer makes the id."""
+    if isinstance(item, SchemathesisFunction) and item.parent is not None:
+        item._id = item.parent.id.child(item.name)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,16 +8,14 @@ from typing import Any
 
 import pytest
 
+from tests import missing
 from tests.e2e.conftest import Published
 from tests.e2e.wire import MODEL, WAV
 from tests.running import SAMPLE, SENTENCE, Gateway
 from tests.stub_provider import TEXT
 
 CURL = "curl"
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(shutil.which(CURL) is None, reason="curl is not installed"),
-]
+pytestmark = [pytest.mark.e2e, missing.needs(missing.CURL)]
 
 
 def curl(

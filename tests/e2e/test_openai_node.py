@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests import missing
 from tests.e2e.conftest import Publish, Published
 from tests.e2e.wire import MODEL, WAV
 from tests.running import SAMPLE, SENTENCE, Gateway
@@ -16,15 +17,7 @@ from tests.stub_provider import TEXT, Say
 
 ROOT = Path(__file__).parents[2]
 NODE = "openai-node"
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.node,
-    pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed"),
-    pytest.mark.skipif(
-        not (ROOT / "node_modules" / "openai").is_dir(),
-        reason="openai-node is missing: run `make node_modules`",
-    ),
-]
+pytestmark = [pytest.mark.e2e, pytest.mark.node, missing.needs(missing.node_package("openai"))]
 
 
 def run(

@@ -20,6 +20,7 @@ import openai
 import pytest
 import trustme
 
+from tests import missing
 from tests.faults import TEXT
 from tests.misbehaving_server import MisbehavingServer
 
@@ -247,15 +248,9 @@ def node(gateway: Running, path: Path, way: str) -> dict[str, Any]:
     return answer
 
 
-needs_node = pytest.mark.skipif(
-    NODE is None or not (ROOT / "node_modules" / "openai").is_dir(),
-    reason="Node.js or its openai package is not installed (npm ci)",
-)
-
-
 @pytest.mark.conformance("openai-node", "25 MB in one request and through uploads")
 @pytest.mark.node
-@needs_node
+@missing.needs(missing.node_package("openai"))
 @pytest.mark.parametrize("way", ["upload", "single"])
 @pytest.mark.parametrize("size", LARGE)
 def test_openai_node_transcribes_a_large_file(
@@ -270,7 +265,7 @@ def test_openai_node_transcribes_a_large_file(
 
 
 @pytest.mark.node
-@needs_node
+@missing.needs(missing.node_package("openai"))
 @pytest.mark.parametrize("way", ["upload", "single"])
 @pytest.mark.parametrize("over", [1, 1024 * 1024])
 def test_openai_node_is_told_that_a_file_over_25_mb_is_too_large(

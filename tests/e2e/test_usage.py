@@ -72,6 +72,7 @@ def test_a_bad_question_about_usage_is_refused(gateway: Gateway, query: str) -> 
     assert_error(send(gateway, "GET", f"/v1/usage?{query}"), 400, "invalid_request_error")
 
 
+@pytest.mark.scaled
 def test_a_soak_with_flapping_providers_loses_no_record_and_fails_only_honestly(
     gateway: Gateway, publish: Publish
 ) -> None:

@@ -9,8 +9,8 @@ from moto import mock_aws
 
 from gateway import compose, settings
 from gateway.store.dynamodb import aws, catalog, credentials, keys, limits, providers, totals, uploads, usage
-from local.embedded_aws import CREDENTIALS, create_resources
-from server.template import Template
+from tests.stack import CREDENTIALS, create_resources
+from tests.template import Template
 
 CACHED = (
     aws._made,

@@ -9,7 +9,6 @@ import json
 import multiprocessing
 import os
 import sys
-import time
 import traceback
 from collections import UserDict
 from collections.abc import Iterator, Mapping
@@ -21,9 +20,9 @@ from unittest.mock import patch
 import boto3
 from moto import mock_aws
 
-from local.embedded_aws import CREDENTIALS, create_resources
-from server.environment import LambdaContext
-from server.template import Function, Template
+from tests.lambda_context import LambdaContext
+from tests.stack import CREDENTIALS, create_resources
+from tests.template import Function, Template
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 # The events of transcribe whose name does not begin with the function's.
@@ -85,8 +84,7 @@ def exercise(function: Function, connection: Connection) -> None:
     with patch.object(os, "environ", variables):
         sys.path.insert(0, str(function.code))
         handler = importlib.import_module("app").handler
-        context = LambdaContext(function.name, function.arn, "512", "r", deadline=time.monotonic() + 28)
-        answers = [handler(event, context) for event in events_of(function)]
+        answers = [handler(event, LambdaContext(function.name)) for event in events_of(function)]
     statuses = [each.get("statusCode", 200) for each in answers]
     own = variables.own - RUNTIME.keys()
     connection.send({"statuses": statuses, "read": sorted(variables.read), "own": sorted(own)})

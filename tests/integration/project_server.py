@@ -8,7 +8,8 @@ from pathlib import Path
 
 from local.embedded_aws import client_of, create_resources
 from server.template import Template
-from tests.running import Server, start, start_embedded_aws
+from tests.moto_server import start_moto
+from tests.running import Server, start
 
 PROJECT = Path(__file__).parent / "project" / "template.yaml"
 GOOD = {"Authorization": "Bearer good"}
@@ -17,7 +18,7 @@ GOOD = {"Authorization": "Bearer good"}
 @contextmanager
 def project_aws() -> Iterator[str]:
     """Its address. It is a separate process, because moto has one state per process."""
-    with start_embedded_aws() as endpoint:
+    with start_moto() as endpoint:
         create_resources(Template(PROJECT, endpoint=endpoint), client_of(endpoint))
         yield endpoint
 

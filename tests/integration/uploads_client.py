@@ -2,7 +2,6 @@
 
 import base64
 import json
-import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import urllib3
 
 from functions.transcribe import app as transcribe
 from functions.uploads import app as uploads_app
-from server.environment import LambdaContext
+from tests.lambda_context import LambdaContext
 
 EVENT = json.loads((Path(__file__).parents[2] / "events" / "uploads_create.json").read_text())
 
@@ -35,8 +34,7 @@ def call(
     event["requestContext"]["authorizer"]["user_id"] = user
     event["isBase64Encoded"] = isinstance(body, bytes)
     event["body"] = base64.b64encode(body).decode() if isinstance(body, bytes) else body
-    context = LambdaContext("f", "arn:f", "512", "id", time.monotonic() + 60)
-    reply = handler(event, context)
+    reply = handler(event, LambdaContext(seconds=60))
     return reply["statusCode"], json.loads(reply["body"])
 
 

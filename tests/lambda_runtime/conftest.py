@@ -10,45 +10,32 @@ import pytest
 import trustme
 
 from gateway.accounts.keys import Limits
-from local.embedded_aws import CREDENTIALS, client_of, create_resources
-from local.run import USERS
-from server.template import Template
-from tests.lambda_runtime import artifacts
+from local.deployment import ROOT
+from local.users import USERS
+from tests import artifacts, missing
 from tests.lambda_runtime.emulator import Emulator
 from tests.misbehaving_server import MisbehavingServer
-from tests.running import start_embedded_aws
+from tests.moto_server import client_of, start_moto
+from tests.stack import CREDENTIALS, create_resources
+from tests.template import Template
 
-EVENTS = artifacts.ROOT / "events"
+EVENTS = ROOT / "events"
 
 Start = Callable[..., Emulator]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    missing = artifacts.missing_part()
+    reason = missing.for_running()
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.lambda_runtime)
-            if missing:
-                item.add_marker(pytest.mark.skip(reason=missing))
+            item.add_marker(missing.needs(reason))
 
 
 def event(name: str) -> dict[str, Any]:
     """A case from events/."""
     loaded: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
     return loaded
-
-
-@pytest.fixture(scope="session")
-def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """One folder for all test processes of this run."""
-    folder = tmp_path_factory.getbasetemp()
-    return folder if worker_id == "master" else folder.parent
-
-
-@pytest.fixture(scope="session")
-def built(shared_folder: Path) -> Path:
-    """Artifacts that this machine can run."""
-    return artifacts.build(artifacts.ARCHITECTURE, shared_folder)
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +48,7 @@ def provider() -> Iterator[MisbehavingServer]:
 @pytest.fixture(scope="session")
 def template(built: Path) -> Iterator[Template]:
     """The built template; its resources are in an embedded AWS, with the keys of alice and bob."""
-    with start_embedded_aws() as endpoint:
+    with start_moto() as endpoint:
         parameters = {"AllowPrivateProviders": "true"}
         template = Template(path=built / "template.yaml", parameters=parameters, endpoint=endpoint)
         create_resources(template, client_of(endpoint))
@@ -114,7 +101,7 @@ def start(
                 function,
                 layer=layer,
                 emulator=artifacts.emulator(),
-                python=artifacts.PYTHON,
+                python=missing.PYTHON,
                 runtime_client=runtime_client,
                 environment={**function.environment, **CREDENTIALS, **endpoint, **variables},
                 log=logs / f"{len(emulators)}-{name}.log",

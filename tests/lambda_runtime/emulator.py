@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from server.template import Function
+from tests.template import Function
 
 HOST = "127.0.0.1"
 # What Lambda carries in a synchronous request.

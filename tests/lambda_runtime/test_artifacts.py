@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from functions.build_openapi import as_json
-from server.template import Template
-from tests.lambda_runtime import artifacts
-from tests.lambda_runtime.artifacts import PYTHON
+from local.deployment import ROOT
+from tests import artifacts
+from tests.missing import PYTHON
+from tests.template import Template
 
 # EM_X86_64 and EM_AARCH64 of the ELF specification, at offset 18 of a file.
 ELF_MACHINES = {62: "x86_64", 183: "arm64"}
@@ -26,7 +27,7 @@ UNCHECKED_HASH = b"\x01\x00\x00\x00"
 
 def locked() -> set[str]:
     """The distributions in the lock file, normalised as in file names."""
-    lines = (artifacts.ROOT / "layers/shared/requirements.txt").read_text().splitlines()
+    lines = (ROOT / "layers/shared/requirements.txt").read_text().splitlines()
     names = {match[1] for line in lines if (match := re.match(r"([A-Za-z0-9._-]+)==", line))}
     return {re.sub(r"[-_.]+", "_", name).lower() for name in names}
 
@@ -51,7 +52,7 @@ def bare_python(code: str, *path: Path, **environment: str) -> str:
 def test_the_built_template_has_every_block_written_out_because_cloudformation_knows_no_aliases(
     built: Path,
 ) -> None:
-    deployed, source = built / "template.yaml", artifacts.ROOT / "template.yaml"
+    deployed, source = built / "template.yaml", ROOT / "template.yaml"
     has_aliases = [
         any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(path.read_text(), yaml.SafeLoader))
         for path in (source, deployed)
@@ -62,7 +63,7 @@ def test_the_built_template_has_every_block_written_out_because_cloudformation_k
 
 def test_every_handler_of_the_template_imports_from_artifacts_alone(built: Path) -> None:
     functions = Template(path=built / "template.yaml").functions()
-    assert len(functions) == len(list((artifacts.ROOT / "functions").glob("*/app.py")))
+    assert len(functions) == len(list((ROOT / "functions").glob("*/app.py")))
     for function in functions.values():
         module, _, name = function.handler.rpartition(".")
         code = f"import {module}; assert callable({module}.{name})"

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from functions.build_openapi import as_json
-from server.template import Template
 from tests.faults import TEXT
 from tests.lambda_runtime.conftest import Start, event
 from tests.lambda_runtime.emulator import Emulator
 from tests.misbehaving_server import MisbehavingServer
+from tests.template import Template
 
 Functions = Mapping[str, Emulator]
 Publish = Callable[[str], None]

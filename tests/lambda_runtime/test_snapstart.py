@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from local.embedded_aws import CREDENTIALS
-from server.template import Template
 from tests.lambda_runtime.test_artifacts import bare_python
+from tests.stack import CREDENTIALS
+from tests.template import Template
 
 HOOKED = ["AuthorizerFunction", "TranscribeFunction", "ModelsFunction", "AgentsFunction", "UploadsFunction"]
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests import missing
+
 PLAYGROUND = Path(__file__).parents[2] / "functions" / "site" / "playground"
 LIMIT_BYTES = 60_000
 NODE = shutil.which("node") or ""
-needs_node = pytest.mark.skipif(not NODE, reason="Node.js is not installed")
+needs_node = missing.needs(missing.NODE)
 
 
 @pytest.mark.node

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from local.embedded_aws import HOST_OF_CONTAINERS
-from local.run import USERS
-from local.sam_local import PORT
-from server.template import Template
+from local.sam_local import HOST_OF_CONTAINERS, PORT
+from local.users import USERS
+from tests.template import Template
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 CASES = sorted(path for path in EVENTS.glob("*.json") if path.name != "env.json")
@@ -36,11 +35,16 @@ def test_the_known_key_is_that_of_the_local_run() -> None:
     assert token == f"Bearer {USERS['alice']}"
 
 
-def test_env_json_names_the_embedded_aws_resources_as_a_container_sees_them() -> None:
-    endpoint = f"http://{HOST_OF_CONTAINERS}:{PORT}"
-    functions = Template(endpoint=endpoint, parameters={"AllowPrivateProviders": "true"}).functions()
-    declared = {name: value for each in functions.values() for name, value in each.environment.items()}
+def test_env_json_names_every_place_that_the_functions_keep_something_in() -> None:
+    declared = {name for each in Template().functions().values() for name in each.environment}
     given = load(EVENTS / "env.json")["Parameters"]
-    assert given == {**{name: declared[name] for name in given}, "AWS_ENDPOINT_URL": endpoint}
     places = ("_TABLE", "_BUCKET", "_QUEUE_URL", "_KEY_ID")
-    assert {name for name in declared if name.endswith(places)} <= set(given)
+    assert given.keys() <= declared
+    assert {name for name in declared if name.endswith(places)} <= given.keys()
+
+
+def test_env_json_calls_the_emulator_as_a_container_sees_it() -> None:
+    endpoint = f"http://{HOST_OF_CONTAINERS}:{PORT}"
+    given = load(EVENTS / "env.json")["Parameters"]
+    assert given["AWS_ENDPOINT_URL"] == endpoint
+    assert given["USAGE_QUEUE_URL"].startswith(f"{endpoint}/")

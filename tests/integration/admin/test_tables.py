@@ -15,7 +15,7 @@ from gateway.store.dynamodb import aws
 from gateway.store.dynamodb.credentials import credential_store
 from gateway.store.dynamodb.keys import KeyStore, key_store
 from gateway.store.dynamodb.providers import provider_store
-from server.template import Template
+from tests.template import Template
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ from gateway.store.dynamodb import aws
 from gateway.store.dynamodb.credentials import credential_store
 from gateway.store.dynamodb.providers import provider_store
 from gateway.store.dynamodb.usage import usage_store
+from tests.lambda_context import LambdaContext
 from tests.misbehaving_server import MisbehavingServer
 
 
@@ -71,16 +72,6 @@ OUTCOMES = {
     "expired-certificate": "tls",
     "hostname-mismatch": "tls",
 }
-
-
-class Context:
-    aws_request_id = "r"
-    function_name = "transcribe"
-    memory_limit_in_mb = 1769
-    invoked_function_arn = "arn"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 28_000
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +160,7 @@ def send(*fields: tuple[str, str]) -> tuple[int, dict[str, Any], dict[str, str],
         "isBase64Encoded": True,
     }
     started = time.monotonic()
-    answer = transcribe.handler(event, Context())
+    answer = transcribe.handler(event, LambdaContext())
     took = time.monotonic() - started
     (record,) = [
         each

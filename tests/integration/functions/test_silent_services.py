@@ -30,24 +30,12 @@ from tests.conftest import TestAws
 from tests.hanging_proxy import HangingProxy, Holds, hanging_proxy
 from tests.integration.conftest import CACHED
 from tests.integration.functions.test_faults import AUDIO
+from tests.lambda_context import LambdaContext
 from tests.misbehaving_server import MisbehavingServer
 
 # The function's own time; by then it must have answered and kept its record.
 FUNCTION_SECONDS = 11.0
 MODEL, KEY = "m", "sk-silent-0000000000000000"
-
-
-class Context:
-    aws_request_id = "r"
-    function_name = "transcribe"
-    memory_limit_in_mb = 1769
-    invoked_function_arn = "arn"
-
-    def __init__(self) -> None:
-        self.ends = time.monotonic() + FUNCTION_SECONDS
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int((self.ends - time.monotonic()) * 1000)
 
 
 @pytest.fixture
@@ -124,7 +112,7 @@ def transcribed(
         "isBase64Encoded": True,
     }
     started = time.monotonic()
-    answer = transcribe.handler(event, Context())
+    answer = transcribe.handler(event, LambdaContext(seconds=FUNCTION_SECONDS))
     headers = {name: values[0] for name, values in answer["multiValueHeaders"].items()}
     return answer["statusCode"], headers, time.monotonic() - started
 
@@ -208,6 +196,6 @@ def test_the_authorizer_fails_within_its_time_when_the_table_never_answers(proxy
     }
     started = time.monotonic()
     with pytest.raises(aws.StoreError):
-        authorizer.handler(event, Context())
+        authorizer.handler(event, LambdaContext(seconds=FUNCTION_SECONDS))
     assert proxy.held
     assert time.monotonic() - started < FUNCTION_SECONDS

@@ -21,12 +21,12 @@ from gateway.multipart import Part
 from gateway.store.dynamodb import aws
 from gateway.store.dynamodb.uploads import upload_store
 from gateway.uploads import Uploads
-from server.environment import LambdaContext
-from server.template import Template
 from tests.conftest import TestAws
 from tests.integration.conftest import CACHED
 from tests.integration.uploads_client import EVENT, Client, call
+from tests.lambda_context import LambdaContext
 from tests.misbehaving_server import MisbehavingServer
+from tests.template import Template
 
 CACHES: tuple[Callable[..., Any], ...] = (*CACHED, compose.transcription)
 
@@ -102,9 +102,7 @@ def keys() -> list[str]:
 
 
 def test_the_event_in_the_readme_starts_an_upload(ulla: Client) -> None:
-    reply = uploads_app.handler(
-        deepcopy(EVENT), LambdaContext("f", "arn:f", "512", "id", time.monotonic() + 30)
-    )
+    reply = uploads_app.handler(deepcopy(EVENT), LambdaContext())
     upload = json.loads(reply["body"])
     assert reply["statusCode"] == 200
     assert uuid.UUID(reply["multiValueHeaders"]["x-request-id"][0]).version == 7

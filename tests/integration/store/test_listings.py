@@ -14,7 +14,8 @@ from gateway.store.dynamodb.catalog import MAX_ROWS, CatalogStore, catalog_store
 from gateway.store.dynamodb.providers import provider_store
 from gateway.store.dynamodb.rows import Row, rows_of
 from tests.crowd import OWNERS, PROVIDERS, crowd, honest, hostile, store_listed
-from tests.integration.functions.test_functions import Context, event
+from tests.integration.functions.test_functions import event
+from tests.lambda_context import LambdaContext
 
 pytestmark = pytest.mark.usefixtures("in_process_aws")
 MEGABYTE = 1_000_000
@@ -25,7 +26,7 @@ def listed(user: str = "victim") -> tuple[dict[str, Any], int, float]:
     began = time.process_time()
     sent = event("models_list")
     sent["requestContext"]["authorizer"] = {"user_id": user, "key_id": "k"}
-    reply = importlib.import_module("functions.models.app").handler(sent, Context())
+    reply = importlib.import_module("functions.models.app").handler(sent, LambdaContext())
     assert reply["statusCode"] == 200
     return json.loads(reply["body"]), len(reply["body"].encode()), time.process_time() - began
 

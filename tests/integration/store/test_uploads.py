@@ -10,8 +10,8 @@ import pytest
 from gateway.store.dynamodb import aws
 from gateway.store.dynamodb.uploads import UploadStore
 from gateway.uploads import StoredPart, Upload
-from local.embedded_aws import CREDENTIALS
 from tests.integration.conftest import CACHED
+from tests.stack import CREDENTIALS
 
 CONTENT = {"part_1": os.urandom(600_000), "part_2": os.urandom(500_000)}
 UPLOAD = Upload(

@@ -11,7 +11,7 @@ from gateway import deadline
 from gateway.store.dynamodb import aws
 from gateway.store.dynamodb.usage import LOST_RECORD, UsageStore, item_of, key_of, record_of
 from gateway.usage.record import Attempt, Duration, Record
-from local.embedded_aws import CREDENTIALS
+from tests.stack import CREDENTIALS
 
 
 def record(**learnt: Any) -> Record:

@@ -12,6 +12,7 @@ from gateway.audio.result import Finding
 from . import corpus
 from .recordings import film, record
 
+pytestmark = pytest.mark.scaled
 MUTATIONS = int(os.environ.get("AUDIO_MUTATIONS", "2000"))
 SEED = os.environ.get("AUDIO_SEED", "0")
 MAX_SECONDS = 0.5  # of CPU time, the limit for one call

@@ -1,4 +1,4 @@
-"""The embedded AWS has the template's resources and loses no write."""
+"""The AWS that tests share has the resources of the template and loses no write."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,18 +1,17 @@
 """What CloudFormation gets: template.yaml after the SAM translator, with conditions set by parameters."""
 
-import json
 import os
 import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
-from server.intrinsics import Resolver
-from server.template import Template
+from tests import missing
 from tests.running import ROOT
+from tests.template import Template
 
 PYTHON = ROOT / ".venv-sam" / "bin" / "python"
 RESERVING = {
@@ -21,53 +20,51 @@ RESERVING = {
     "AgentsFunction": "Agents",
 }
 
-pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="there is no .venv-sam: `make check` creates it")
+pytestmark = missing.needs(missing.SAM_CLI)
+
+
+class Translate(Protocol):
+    """The translated template with these values of its parameters."""
+
+    def __call__(self, **parameters: str) -> Template: ...
 
 
 @pytest.fixture(scope="module")
-def translated() -> Any:
+def translate(tmp_path_factory: pytest.TempPathFactory) -> Translate:
     said = subprocess.run(
-        [PYTHON, Path(__file__).parents[1] / "sam_translation.py", ROOT / "template.yaml"],
+        [PYTHON, Path(__file__).parent / "translate.py", ROOT / "template.yaml"],
         env={**os.environ, "AWS_DEFAULT_REGION": "us-east-1"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert said.returncode == 0, said.stderr
-    return json.loads(said.stdout)
+    path = tmp_path_factory.mktemp("translated") / "template.json"
+    path.write_text(said.stdout)
+    return lambda **parameters: Template(path, parameters)
 
 
-def resolver(translated: Any, given: Mapping[str, str]) -> Resolver:
-    """Evaluates the template's conditions for parameters; leaves other references as they are."""
-    declared = {name: str(each.get("Default", "")) for name, each in translated["Parameters"].items()}
-    parameters = {**declared, **given}
-    return Resolver(
-        translated["Conditions"],
-        lambda name: parameters.get(name, {"Ref": name}),
-        lambda name, attribute: {"Fn::GetAtt": [name, attribute]},
-        translated["Mappings"],
-    )
+@pytest.fixture(scope="module")
+def translated(translate: Translate) -> Any:
+    """The document, with its intrinsic functions."""
+    return translate().document
 
 
-def reserved(translated: Any, function: str, given: Mapping[str, str]) -> Any:
+def reserved(template: Template, function: str) -> Any:
     """The function's ReservedConcurrentExecutions; None if absent."""
-    properties = translated["Resources"][function]["Properties"]
-    value = properties.get("ReservedConcurrentExecutions")
-    chosen = value
-    while isinstance(chosen, dict) and "Fn::If" in chosen:
-        condition, then, otherwise = chosen["Fn::If"]
-        chosen = then if resolver(translated, given).holds(condition) else otherwise
-    return None if chosen == {"Ref": "AWS::NoValue"} else resolver(translated, given).resolve(chosen)
+    return template.resolve(template.document["Resources"][function]["Properties"]).get(
+        "ReservedConcurrentExecutions"
+    )
 
 
 @pytest.mark.parametrize(("function", "name"), RESERVING.items())
 def test_a_function_reserves_what_its_parameter_says_or_has_no_such_property(
-    translated: Any, function: str, name: str
+    translate: Translate, function: str, name: str
 ) -> None:
-    assert reserved(translated, function, {}) is None
-    assert reserved(translated, function, {f"{name}ReservedConcurrency": "100"}) == "100"
+    assert reserved(translate(), function) is None
+    assert reserved(translate(**{f"{name}ReservedConcurrency": "100"}), function) == "100"
     others = {f"{other}ReservedConcurrency": "7" for other in RESERVING.values() if other != name}
-    assert reserved(translated, function, others) is None
+    assert reserved(translate(**others), function) is None
 
 
 @pytest.mark.parametrize("name", RESERVING.values())
@@ -81,18 +78,15 @@ def test_a_reserve_that_would_turn_a_function_off_is_refused(translated: Any, na
     assert accepted == ["", "1", "100", "1000"]
 
 
-def methods(translated: Any) -> Mapping[tuple[str, str], Mapping[str, Any]]:
-    [stage] = [each for each in translated["Resources"].values() if each["Type"] == "AWS::ApiGateway::Stage"]
-    return {
-        (each["ResourcePath"], each["HttpMethod"]): resolver(translated, {}).resolve(each)
-        for each in stage["Properties"]["MethodSettings"]
-    }
+def methods(template: Template) -> Mapping[tuple[str, str], Mapping[str, Any]]:
+    [(_, stage)] = template.resources("AWS::ApiGateway::Stage")
+    return {(each["ResourcePath"], each["HttpMethod"]): each for each in stage["MethodSettings"]}
 
 
 def test_heartbeats_have_their_own_throttle_with_room_for_ten_thousand_providers(
-    translated: Any,
+    translate: Translate, translated: Any
 ) -> None:
-    settings = methods(translated)
+    settings = methods(translate())
     # "~1" replaces each slash except the first.
     [(path, method)] = settings.keys() - {("/*", "*")}
     route = path[0] + path[1:].removeprefix("~1").replace("~1", "/")
@@ -104,12 +98,10 @@ def test_heartbeats_have_their_own_throttle_with_room_for_ten_thousand_providers
     assert settings[("/*", "*")]["ThrottlingRateLimit"]
 
 
-def test_there_is_one_stage_and_it_is_throttled(translated: Any) -> None:
-    deployments = [
-        each for each in translated["Resources"].values() if each["Type"] == "AWS::ApiGateway::Deployment"
-    ]
-    assert not any("StageName" in each["Properties"] for each in deployments)
-    assert len(methods(translated)) == 2
+def test_there_is_one_stage_and_it_is_throttled(translate: Translate) -> None:
+    deployments = translate().resources("AWS::ApiGateway::Deployment")
+    assert not any("StageName" in properties for _, properties in deployments)
+    assert len(methods(translate())) == 2
 
 
 @pytest.mark.parametrize(
@@ -125,24 +117,26 @@ def test_there_is_one_stage_and_it_is_throttled(translated: Any) -> None:
     ],
 )
 def test_a_domain_and_its_certificate_come_together(
-    translated: Any, given: dict[str, str], refused: str | None
+    translate: Translate, given: dict[str, str], refused: str | None
 ) -> None:
-    resolve = resolver(translated, given).resolve
+    template = translate(**given)
     failed = [
         assertion["AssertDescription"]
-        for rule in translated["Rules"].values()
-        if resolve(rule["RuleCondition"])
+        for rule in template.document["Rules"].values()
+        if template.resolve(rule["RuleCondition"])
         for assertion in rule["Assertions"]
-        if not resolve(assertion["Assert"])
+        if not template.resolve(assertion["Assert"])
     ]
     assert len(failed) == (refused is not None)
     assert all(message.startswith(str(refused)) for message in failed)
 
 
-def test_api_gateway_has_every_answer_of_the_local_run(translated: Any) -> None:
-    body = resolver(translated, {}).resolve(translated["Resources"]["Api"]["Properties"]["Body"])
-    answers = body["x-amazon-apigateway-gateway-responses"]
-    own = Template().api().gateway_responses
+def test_api_gateway_gets_every_answer_that_the_template_declares(
+    translate: Translate, translated: Any
+) -> None:
+    body = translated["Resources"]["Api"]["Properties"]["Body"]
+    answers = translate().resolve(body["x-amazon-apigateway-gateway-responses"])
+    own = Template().api()["GatewayResponses"]
     assert answers.keys() == own.keys()
     for kind, answer in answers.items():
         headers = own[kind]["ResponseParameters"]["Headers"]
@@ -165,10 +159,26 @@ def test_all_functions_log_into_one_group_with_a_retention(translated: Any) -> N
 
 
 @pytest.mark.parametrize("address", ["", "http://127.0.0.1:4566"])
-def test_the_functions_call_aws_where_the_parameter_says(translated: Any, address: str) -> None:
-    resolve = resolver(translated, {"AwsEndpointUrl": address}).resolve
+def test_the_functions_call_aws_where_the_parameter_says(
+    translate: Translate, translated: Any, address: str
+) -> None:
     assert translated["Parameters"]["AwsEndpointUrl"]["Default"] == ""
+    template = translate(AwsEndpointUrl=address)
     for each in translated["Resources"].values():
         if each["Type"] == "AWS::Lambda::Function":
             variables = each["Properties"]["Environment"]["Variables"]
-            assert resolve(variables["AWS_ENDPOINT_URL"]) == address
+            assert template.resolve(variables["AWS_ENDPOINT_URL"]) == address
+
+
+def test_every_permission_names_actions_and_is_for_this_stacks_resources(translated: Any) -> None:
+    roles = [each for each in translated["Resources"].values() if each["Type"] == "AWS::IAM::Role"]
+    statements = [
+        statement
+        for role in roles
+        for policy in role["Properties"].get("Policies", [])
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+    assert len(roles) == len(Template().functions())
+    for statement in statements:
+        assert "*" not in str(statement["Action"]), statement
+        assert "*" not in str(statement["Resource"]).replace("/uploads/*", ""), statement
