@@ -69,7 +69,7 @@ def start_ours(provider: int, folder: Path, **settings: str) -> Gateway:
     port = free_port()
     environment = {
         "PYTHONPATH": f"{ROOT}:{ROOT / 'layers/shared'}",
-        "HOST": "127.0.0.1",
+        "BIND": "127.0.0.1",
         "PORT": str(port),
         "DATA_DIR": str(data),
         "ALLOW_PRIVATE_PROVIDERS": "true",
