@@ -7,8 +7,8 @@ INSTALL = bin/pip install --quiet --disable-pip-version-check --require-hashes
 export AWS_EC2_METADATA_DISABLED := true
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: run serve run-aws bench build sam-local test test-parts test-slow test-oldest coverage fuzz soak test-lambda \
-	check check-python check-template conformance lock clean
+.PHONY: run serve run-aws bench bench-peers build sam-local test test-parts test-slow test-oldest coverage fuzz soak \
+	test-lambda check check-python check-template conformance lock clean
 
 # --- environments: each stamp depends on the lock file of its environment
 
@@ -54,6 +54,17 @@ $(VENV)/dev.stamp: $(VENV)/local.stamp requirements/dev.txt
 	$(PYTHON) -m venv .venv-checkov
 	.venv-checkov/$(INSTALL) -r requirements/pip.txt
 	.venv-checkov/$(INSTALL) -r requirements/checkov.txt
+	@touch $@
+
+.venv-peers/stamp: requirements/pip.txt requirements/peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/$(INSTALL) -r requirements/pip.txt
+	.venv-peers/$(INSTALL) -r requirements/peers.txt
+	@touch $@
+
+.peers/stamp: bench/peers/package.json bench/peers/package-lock.json
+	mkdir -p .peers && cp $^ .peers
+	cd .peers && npm ci --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 run: $(VENV)/local.stamp
@@ -133,6 +144,11 @@ BENCHES := audio cold_start handler provider_client uploads providers
 bench: $(VENV)/dev.stamp .venv-sam/stamp
 	@for name in $(BENCHES); do echo "== $$name"; PYTHONPATH=.:layers/shared $(VENV)/bin/python -m bench.$$name || exit 1; done
 
+# Compares this server with LiteLLM, Portkey (needs npm) and nginx (needs it on the machine), side by side in one run of
+# some ten minutes; use a quiet machine. BENCH_FLAGS=--quick takes seconds.
+bench-peers: $(VENV)/dev.stamp .venv-peers/stamp $(if $(shell command -v npm),.peers/stamp)
+	@PYTHONPATH=.:layers/shared $(VENV)/bin/python -m bench.peers $(BENCH_FLAGS)
+
 # The browser and SDK tests need these packages and are skipped without them.
 node_modules: package.json package-lock.json
 	npm ci --no-audit --no-fund --ignore-scripts
@@ -147,9 +163,10 @@ LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-s
 	--no-emit-index-url --no-emit-find-links --quiet
 lock:
 	cd layers/shared && $(LOCK) requirements.in -o requirements.txt
-	cd requirements && for name in server local dev sam checkov ministack; do $(LOCK) $$name.in -o $$name.txt; done
+	cd requirements && for name in server local dev sam checkov ministack peers; do $(LOCK) $$name.in -o $$name.txt; done
 	cd functions && $(LOCK) build-requirements.in -o build-requirements.txt
 	cd requirements && $(LOCK) --unsafe-package setuptools pip.in -o pip.txt
+	cd bench/peers && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
 
 clean:
-	rm -rf .venv .venv-server .venv-oldest .venv-sam .venv-checkov .venv-ministack .aws-sam .run node_modules
+	rm -rf .venv .venv-server .venv-oldest .venv-sam .venv-checkov .venv-ministack .venv-peers .peers .aws-sam .run node_modules
