@@ -1,25 +1,60 @@
-"""`usage`: recovers records that could not be written in time."""
+"""`usage`: what users were billed, and recovery of records that AWS could not write in time."""
 
 import json
+import time
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from admin.stack import Stack, dead_letters_of, refusals_in_words, usage_store
-from admin.terminal import fail
+from admin.key_commands import User
+from admin.stack import opened_stack
+from admin.target import AsJson, DataDir, Stack, only_on_aws, opened
+from admin.terminal import fail, show_json, show_table
+from gateway.errors import InvalidRequest
 from gateway.store.dynamodb import aws
 from gateway.store.dynamodb.usage import LOST_RECORD
+from gateway.usage import totals
+from gateway.usage.totals import GROUPS, Question
 
-app = typer.Typer(name="usage", help="Usage records.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(name="usage", help="Metered usage.", no_args_is_help=True, rich_markup_mode=None)
 
+Group = StrEnum("Group", {name: name for name in GROUPS})  # type: ignore[misc]
 _REQUIRED = ("user_id", "time", "request_id")
 
 
-@app.callback()
-def usage() -> None:
-    """Usage records."""
+@app.command()
+def show(  # noqa: PLR0913, PLR0917 (each is an option of the command)
+    user: User,
+    start: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="First day (UTC). Default: 30 days.")
+    ] = None,
+    end: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Last day. Default: today.")] = None,
+    by: Annotated[Group, typer.Option(help="One row for each of these.")] = Group.day,
+    operator: Annotated[
+        bool, typer.Option("--operator", help="What the user's providers served, not what the user sent.")
+    ] = False,
+    stack: Stack = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a user's requests and billed seconds, as GET /v1/usage shows them to the user."""
+    given = {"start": start, "end": end, "group_by": by.value, "role": "operator" if operator else None}
+    try:
+        question = Question.read({name: value for name, value in given.items() if value is not None}, time.time())
+    except InvalidRequest as refused:
+        fail(refused.message)
+    with opened(stack, data_dir) as gateway:
+        answer = totals.answer(gateway.totals().read(user, question), question.group_by)
+    if as_json:
+        show_json(answer)
+        return
+    name = "date" if by is Group.day else by.value
+    rows = [*answer["data"], {name: "total", **answer["total"]}] if answer["data"] else []
+    nothing = f"{user} has no usage from {question.start} to {question.end}"
+    show_table((name, "requests", "failed", "seconds"), rows, nothing=nothing)
 
 
 @app.command()
@@ -34,19 +69,20 @@ def replay(
         bool, typer.Option("--dead-letters", help="Also write the records in the stack's dead-letter queue.")
     ] = False,
     stack: Stack = None,
+    data_dir: DataDir = None,
 ) -> None:
-    """Write lost records, found in log lines with usage_record_unwritten, to the table. Existing records stay."""
+    """On AWS: write lost records, found in log lines with usage_record_unwritten, to the table. Existing records stay."""
     if not logs and not dead_letters:
         fail("nothing to replay: give log files or --dead-letters")
-    with refusals_in_words():
-        store = usage_store(stack)
+    with opened_stack(only_on_aws(stack, "a record that could not be written")) as gateway:
+        store = gateway.usage()
         written = 0
         for path in logs or ():
             for record in _records_in(path):
                 store.write(record)
                 written += 1
         if dead_letters:
-            for record in _dead_letters(dead_letters_of(stack)):
+            for record in _dead_letters(gateway.dead_letters()):
                 store.write(record)
                 written += 1
     typer.echo(f"{written} record{'' if written == 1 else 's'} written or already present")
