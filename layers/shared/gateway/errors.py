@@ -135,3 +135,15 @@ class InternalError(GatewayError):
             "The gateway failed to handle this request. Quote the x-request-id when reporting it.",
             headers=headers,
         )
+
+
+class StorageUnavailable(GatewayError):
+    """The usage record cannot be stored, so the caller gets no transcript."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The gateway cannot store the usage record of this request, so it gives no transcript. The operator of "
+            "the gateway finds the reason in its log.",
+            # A retry would upload the audio again, and the store would fail again.
+            headers={"x-should-retry": "false"},
+        )

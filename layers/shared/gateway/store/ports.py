@@ -138,7 +138,7 @@ class UsageStore(Protocol):
     """Stores usage records, once per request id."""
 
     def save(self, record: "Record") -> None:
-        """Store the record durably before returning. Raises nothing."""
+        """Store the record durably before returning. Raises StorageUnavailable when it cannot."""
         ...
 
 

@@ -1,0 +1,1 @@
+"""The embedded store: SQLite adapters of the gateway's ports."""

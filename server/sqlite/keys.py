@@ -1,0 +1,114 @@
+"""Store API keys, by their hash, and users."""
+
+import time
+from typing import NamedTuple
+
+from gateway.accounts import keys
+from gateway.accounts.keys import CHANGES_PER_MINUTE, Caller, KeyRecord, Limits
+from server.sqlite.database import Database, Row
+
+_RECORD = "key_id, user_id, name, created_at, expires_at, revoked_at"
+_LIMITS = "requests_per_minute, audio_seconds_per_day, changes_per_minute"
+
+
+class User(NamedTuple):
+    """A user with preference and limits."""
+
+    user_id: str
+    preference: str
+    limits: Limits
+
+
+class KeyStore:
+    """Keys and users in the main database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def identify(self, key: str, now: float) -> Caller | None:
+        """The caller that the key identifies at `now` (epoch seconds); None when unknown, revoked or expired."""
+        found = self._database.row(
+            f"SELECT k.user_id, key_id, preference, {_LIMITS} FROM keys k LEFT JOIN users u USING (user_id) "  # noqa: S608
+            "WHERE key_hash = ? AND revoked_at IS NULL AND (expires_at IS NULL OR ? < expires_at)",
+            (keys.hash_key(key), now),
+        )
+        if found is None:
+            return None
+        user_id, key_id, *user = found
+        return Caller(user_id, key_id, *_preference_and_limits(user))
+
+    def knows(self, key: str) -> bool:
+        """Whether this gateway issued the key, valid or not."""
+        return keys.is_wellformed(key) and bool(
+            self._database.row("SELECT 1 FROM keys WHERE key_hash = ?", (keys.hash_key(key),))
+        )
+
+    def user(self, user_id: str) -> tuple[str, Limits]:
+        """Preference and limits; the defaults if none were set."""
+        found = self._database.row(f"SELECT preference, {_LIMITS} FROM users WHERE user_id = ?", (user_id,))  # noqa: S608
+        return _preference_and_limits(found or (None, None, None, None))
+
+    def users(self) -> "list[User]":
+        """Everyone who has a key or whose preference or limits were set, by id."""
+        found = self._database.rows(
+            f"SELECT user_id, preference, {_LIMITS} "  # noqa: S608
+            "FROM (SELECT user_id FROM keys UNION SELECT user_id FROM users) "
+            "LEFT JOIN users USING (user_id) ORDER BY user_id"
+        )
+        return [User(user_id, *_preference_and_limits(user)) for user_id, *user in found]
+
+    def set_user(self, user_id: str, preference: str, limits: Limits) -> None:
+        """Replace a user's preference and limits."""
+        values = (
+            user_id,
+            preference,
+            limits.requests_per_minute,
+            limits.audio_seconds_per_day,
+            limits.changes_per_minute,
+        )
+        sql = f"INSERT OR REPLACE INTO users (user_id, preference, {_LIMITS}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608
+        self._database.write(lambda connection: connection.execute(sql, values))
+
+    def create(
+        self, user_id: str, *, name: str = "", expires_at: int | None = None, key: str | None = None
+    ) -> tuple[str, KeyRecord]:
+        """Create a key. Returns it in clear, the only time, with its record. `key` sets its value (local run)."""
+        key = key or keys.generate_key()
+        key_hash = keys.hash_key(key)
+        record = KeyRecord(keys.key_id_of(key_hash), user_id, name, int(time.time()), expires_at)
+        values = (key_hash, record.key_id, user_id, name, record.created_at, expires_at)
+        self._database.write(
+            lambda connection: connection.execute(
+                "INSERT OR REPLACE INTO keys (key_hash, key_id, user_id, name, created_at, expires_at) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                values,
+            )
+        )
+        return key, record
+
+    def list(self, user_id: str) -> "list[KeyRecord]":
+        """All keys of a user, oldest first, including revoked and expired ones."""
+        found = self._database.rows(
+            f"SELECT {_RECORD} FROM keys WHERE user_id = ? ORDER BY created_at, key_id",  # noqa: S608
+            (user_id,),
+        )
+        return [KeyRecord(*each) for each in found]
+
+    def revoke(self, key_id: str) -> KeyRecord | None:
+        """Revoke a key by its public name; None when there is no such key. A second call keeps the first time."""
+        now = int(time.time())
+        found: Row | None = self._database.write(
+            lambda connection: connection.execute(
+                f"UPDATE keys SET revoked_at = coalesce(revoked_at, ?) WHERE key_id = ? RETURNING {_RECORD}",  # noqa: S608
+                (now, key_id),
+            ).fetchone()
+        )
+        return KeyRecord(*found) if found else None
+
+
+def _preference_and_limits(user: "Row | list[object]") -> tuple[str, Limits]:
+    """From the columns of `users`; all are NULL when nothing was set for the user."""
+    preference, requests, seconds, changes = user
+    if preference is None:
+        return "any", Limits(changes_per_minute=CHANGES_PER_MINUTE)
+    return str(preference), Limits(requests, seconds, changes)  # type: ignore[arg-type]
