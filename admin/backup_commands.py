@@ -9,25 +9,26 @@ from admin import local_gateway
 from admin.target import DataDir
 from admin.terminal import fail
 
-_AS_SECRET = (
+_WARNING = (
     "It contains the key that encrypts the operators' credentials. Whoever has this file can read them: "
     "keep it as safe as the data directory itself."
 )
 
 
 def backup(
-    file: Annotated[
-        Path, typer.Argument(help="The file to write. It must not exist yet.", show_default=False)
-    ],
+    file: Annotated[Path, typer.Argument(help="The file to write, a tar.", show_default=False)],
     data_dir: DataDir = None,
 ) -> None:
     """Copy everything that the gateway on this machine keeps into one file. The gateway may run meanwhile."""
     from server.sqlite import backup as copies
 
-    with local_gateway.existing(data_dir) as directory:
+    directory = local_gateway.directory(data_dir)
+    if file.exists():
+        fail(f"{file} exists: give another name, so that no older backup is lost")
+    with local_gateway.refusals_in_words():
         copies.backup(directory, file)
     typer.echo(f"{file}: a copy of {directory}, {file.stat().st_size / 1e6:.1f} MB")
-    typer.echo(f"SECRET: {_AS_SECRET}", err=True)
+    typer.echo(f"SECRET: {_WARNING}", err=True)
 
 
 def restore(
@@ -38,8 +39,6 @@ def restore(
     from server.sqlite import backup as copies
 
     directory = local_gateway.directory(data_dir)
-    if running := local_gateway.running(directory):
-        fail(f"the gateway is running (process {running.pid}): stop it, then restore")
     with local_gateway.refusals_in_words():
         copies.restore(file, directory)
     typer.echo(f"{directory} is now as it was when {file} was made. Start the gateway again.")

@@ -2,12 +2,19 @@
 
 import typer
 
-from admin import backup_commands, key_commands, manifest_commands, provider_commands, usage_commands, user_commands
+from admin import (
+    backup_commands,
+    key_commands,
+    manifest_commands,
+    provider_commands,
+    usage_commands,
+    user_commands,
+)
 
 # No pretty tracebacks: they print local variables, including keys.
 app = typer.Typer(
     name="gateway-admin",
-    help="Manage an stt-gateway: manifests for operators; keys, users, providers, usage and backups for administrators. "
+    help="Manage an stt-gateway: manifests for operators, everything else for administrators. "
     "Works on the gateway of this machine (data/ or --data-dir), or with --stack on AWS.",
     no_args_is_help=True,
     add_completion=False,

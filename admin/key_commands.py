@@ -47,7 +47,7 @@ User = Annotated[str, typer.Argument(help="The user's id.", parser=user_id_of, s
 
 
 @app.command()
-def create(
+def create(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     user: User,
     name: Annotated[str, typer.Option(help="A name for the key, shown in listings.")] = "",
     expires: Annotated[
@@ -71,9 +71,7 @@ def create(
 
 
 @app.command("list")
-def list_keys(
-    user: User, stack: Stack = None, data_dir: DataDir = None, as_json: AsJson = False
-) -> None:
+def list_keys(user: User, stack: Stack = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List a user's keys, oldest first, including expired and revoked keys."""
     with opened(stack, data_dir) as gateway:
         rows = [_row(record) for record in gateway.keys().list(user)]

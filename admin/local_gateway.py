@@ -43,7 +43,7 @@ class LocalGateway:
         return self._stores.totals()
 
     def users(self) -> list[str]:
-        return [user.user_id for user in self._stores.list_users()]
+        return [user.user_id for user in self._stores.keys().users()]
 
     def settings(self) -> CatalogSettings:
         """Those of the running gateway. If none runs, this environment's."""
@@ -60,6 +60,7 @@ def directory(data_dir: Path | None) -> Path:
 @contextmanager
 def opened_directory(data_dir: Path | None) -> Iterator[LocalGateway]:
     """Open the stores of an existing data directory. Ends the command with one line when they cannot be used."""
+    # Only here: `validate` and `publish` open no store.
     from server.sqlite.stores import open_stores
 
     chosen = directory(data_dir)

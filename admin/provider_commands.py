@@ -66,8 +66,7 @@ def show(
         show_json(found)
         return
     about = _row(found) | {"public_url": found["public_url"], "uploaded_at": found["manifest"]["uploaded_at"]}
-    columns = ("provider", "online", "last_seen_at", "uploaded_at", "public_url")
-    show_table(columns, [about], nothing="")
+    show_table(("provider", "online", "last_seen_at", "uploaded_at", "public_url"), [about], nothing="")
     services = [{**service, "problems": _problems([service])} for service in found["services"]]
     columns = ("name", "type", "engine", "routed", "access", "models", "url", "problems")
     typer.echo()

@@ -42,8 +42,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 class Target(Protocol):
     """A gateway, as far as its administrator needs it. Commands do not know where it runs."""
 
-    # When a key that was just revoked stops working.
-    revocation: str
+    @property
+    def revocation(self) -> str:
+        """When a key that was just revoked stops working, as the end of a sentence."""
+        ...
 
     def keys(self) -> "KeyStore": ...
 

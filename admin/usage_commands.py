@@ -3,10 +3,10 @@
 import json
 import time
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import typer
 
 from admin.key_commands import User
@@ -21,7 +21,6 @@ from gateway.usage.totals import GROUPS, Question
 
 app = typer.Typer(name="usage", help="Metered usage.", no_args_is_help=True, rich_markup_mode=None)
 
-Group = StrEnum("Group", {name: name for name in GROUPS})  # type: ignore[misc]
 _REQUIRED = ("user_id", "time", "request_id")
 
 
@@ -32,7 +31,9 @@ def show(  # noqa: PLR0913, PLR0917 (each is an option of the command)
         str | None, typer.Option(metavar="YYYY-MM-DD", help="First day (UTC). Default: 30 days.")
     ] = None,
     end: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Last day. Default: today.")] = None,
-    by: Annotated[Group, typer.Option(help="One row for each of these.")] = Group.day,
+    by: Annotated[
+        str, typer.Option(click_type=click.Choice(GROUPS), help="One row for each of these.")
+    ] = GROUPS[0],
     operator: Annotated[
         bool, typer.Option("--operator", help="What the user's providers served, not what the user sent.")
     ] = False,
@@ -41,9 +42,11 @@ def show(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     as_json: AsJson = False,
 ) -> None:
     """Show a user's requests and billed seconds, as GET /v1/usage shows them to the user."""
-    given = {"start": start, "end": end, "group_by": by.value, "role": "operator" if operator else None}
+    given = {"start": start, "end": end, "group_by": by, "role": "operator" if operator else None}
     try:
-        question = Question.read({name: value for name, value in given.items() if value is not None}, time.time())
+        question = Question.read(
+            {name: value for name, value in given.items() if value is not None}, time.time()
+        )
     except InvalidRequest as refused:
         fail(refused.message)
     with opened(stack, data_dir) as gateway:
@@ -51,7 +54,7 @@ def show(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     if as_json:
         show_json(answer)
         return
-    name = "date" if by is Group.day else by.value
+    name = "date" if by == "day" else by
     rows = [*answer["data"], {name: "total", **answer["total"]}] if answer["data"] else []
     nothing = f"{user} has no usage from {question.start} to {question.end}"
     show_table((name, "requests", "failed", "seconds"), rows, nothing=nothing)
@@ -69,9 +72,8 @@ def replay(
         bool, typer.Option("--dead-letters", help="Also write the records in the stack's dead-letter queue.")
     ] = False,
     stack: Stack = None,
-    data_dir: DataDir = None,
 ) -> None:
-    """On AWS: write lost records, found in log lines with usage_record_unwritten, to the table. Existing records stay."""
+    """On AWS: write lost records to the table, from log lines with usage_record_unwritten. Existing records stay."""
     if not logs and not dead_letters:
         fail("nothing to replay: give log files or --dead-letters")
     with opened_stack(only_on_aws(stack, "a record that could not be written")) as gateway:
