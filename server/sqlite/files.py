@@ -1,5 +1,6 @@
 """Write files so that a power cut leaves them complete or absent, readable by their owner alone."""
 
+import ctypes
 import os
 import secrets
 from pathlib import Path
@@ -33,6 +34,23 @@ def write(path: Path, content: "bytes | memoryview") -> None:
         draft.unlink()
         raise
     sync_directory(path.parent)
+
+
+def swap(first: Path, second: Path) -> None:
+    """Let two directories change places, where the system can in one step, so that both names exist at every moment.
+    Raises OSError."""
+    # renameat2(2), which Python's os does not offer: AT_FDCWD is -100, RENAME_EXCHANGE is 2.
+    exchange = getattr(ctypes.CDLL(None), "renameat2", None)
+    if exchange and exchange(-100, os.fsencode(first), -100, os.fsencode(second), 2) == 0:
+        return
+    between = first.with_name(f"{first.name}.{secrets.token_hex(4)}")
+    second.rename(between)
+    try:
+        first.rename(second)
+    except OSError:
+        between.rename(second)
+        raise
+    between.rename(first)
 
 
 def _write_draft(path: Path, content: "bytes | memoryview") -> Path:

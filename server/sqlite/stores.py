@@ -10,6 +10,7 @@ from server.sqlite.failure import explained
 from server.sqlite.files import make_directory
 from server.sqlite.filesystem import check_is_local
 from server.sqlite.keys import KeyStore
+from server.sqlite.layout import DATABASE, KEY, LIMITS, UPLOADS
 from server.sqlite.limits import LimitStore
 from server.sqlite.occupancy import Occupancy
 from server.sqlite.providers import ProviderStore
@@ -17,7 +18,6 @@ from server.sqlite.totals import TotalsStore
 from server.sqlite.uploads import UploadStore
 from server.sqlite.usage import UsageStore
 
-DATABASE, LIMITS, UPLOADS, KEY = "gateway.db", "limits.db", "uploads", "credentials.key"
 # How long to wait for a process that upgrades the database or restores a backup.
 _WAIT_SECONDS = 10.0
 

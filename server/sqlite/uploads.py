@@ -42,13 +42,11 @@ class UploadStore:
             )
         if row is None:
             return None
-        return Upload(
-            *row[:9],
-            parts={part_id: StoredPart(size, created_at) for part_id, size, created_at in parts},
-            part_ids=tuple(json.loads(row[9])),
-            md5=row[10],
-            completed_at=row[11],
-        )
+        names = [*_CREATED.split(", "), "part_ids", "md5", "completed_at"]
+        stored: dict[str, Any] = dict(zip(names, row, strict=True))
+        stored["part_ids"] = tuple(json.loads(stored["part_ids"]))
+        stored["parts"] = {part_id: StoredPart(size, created_at) for part_id, size, created_at in parts}
+        return Upload(**stored)
 
     def open(self, upload: Upload, most: int, now: float) -> int | None:
         """Store a new upload. When the user already has `most` open uploads, store nothing and return the epoch second
