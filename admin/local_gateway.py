@@ -53,8 +53,8 @@ class LocalGateway:
 
 
 def directory(data_dir: Path | None) -> Path:
-    """The data directory: as given, or `data/` in this checkout."""
-    return data_dir or _DEFAULT
+    """The data directory: as given, else DATA_DIR, else `data/` in this checkout."""
+    return data_dir or Path(os.environ.get("DATA_DIR") or _DEFAULT)
 
 
 @contextmanager

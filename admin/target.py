@@ -1,13 +1,12 @@
 """Decide which gateway a command works on: the one of a data directory on this machine, or a stack on AWS."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
 
-import click
 import typer
-from click.core import ParameterSource
 
 from admin import local_gateway
 from admin.terminal import fail
@@ -20,20 +19,16 @@ Stack = Annotated[
     str | None,
     typer.Option(
         "--stack",
-        envvar="STT_GATEWAY_STACK",
-        help="Work on this CloudFormation stack, on AWS.",
+        help="Work on this CloudFormation stack, on AWS. Or set STT_GATEWAY_STACK.",
         show_default=False,
-        show_envvar=True,
     ),
 ]
 DataDir = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
-        envvar="DATA_DIR",
-        help="Work on the gateway of this directory (default: data/ in this checkout).",
+        help="Work on the gateway of this directory. Default: DATA_DIR, else data/ in this checkout.",
         show_default=False,
-        show_envvar=True,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -67,31 +62,19 @@ class Target(Protocol):
 @contextmanager
 def opened(stack: str | None, data_dir: Path | None) -> Iterator[Target]:
     """The gateway that the options and the environment name. Ends the command with one line when it cannot be used."""
-    if stack := _stack(stack):
+    if chosen := stack_of(stack, data_dir):
         # Only here: loading AWS's client takes a third of a second.
         from admin.stack import opened_stack
 
-        with opened_stack(stack) as on_aws:
+        with opened_stack(chosen) as on_aws:
             yield on_aws
     else:
         with local_gateway.opened_directory(data_dir) as here:
             yield here
 
 
-def only_on_aws(stack: str | None, what: str) -> str:
-    """The stack. Ends the command when the options name no stack: `what` needs one."""
-    return _stack(stack) or fail(f"{what} exists only on AWS: give --stack NAME")
-
-
-def _stack(stack: str | None) -> str | None:
-    """The stack to use, or None for the data directory. What was typed counts more than a variable."""
-    if not _is_typed("data_dir"):
-        return stack
-    if _is_typed("stack"):
+def stack_of(stack: str | None, data_dir: Path | None = None) -> str | None:
+    """The stack to work on; None for the gateway of a directory. An option counts more than a variable."""
+    if stack and data_dir:
         fail("--stack and --data-dir name two gateways: give one of them")
-    return None
-
-
-def _is_typed(parameter: str) -> bool:
-    context = click.get_current_context()
-    return context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
+    return stack or (None if data_dir else os.environ.get("STT_GATEWAY_STACK"))

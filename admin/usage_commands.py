@@ -3,15 +3,15 @@
 import json
 import time
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from admin.key_commands import User
 from admin.stack import opened_stack
-from admin.target import AsJson, DataDir, Stack, only_on_aws, opened
+from admin.target import AsJson, DataDir, Stack, opened, stack_of
 from admin.terminal import fail, show_json, show_table
 from gateway.errors import InvalidRequest
 from gateway.store.dynamodb import aws
@@ -21,6 +21,7 @@ from gateway.usage.totals import GROUPS, Question
 
 app = typer.Typer(name="usage", help="Metered usage.", no_args_is_help=True, rich_markup_mode=None)
 
+Group = StrEnum("Group", {name: name for name in GROUPS})  # type: ignore[misc]
 _REQUIRED = ("user_id", "time", "request_id")
 
 
@@ -31,9 +32,7 @@ def show(  # noqa: PLR0913, PLR0917 (each is an option of the command)
         str | None, typer.Option(metavar="YYYY-MM-DD", help="First day (UTC). Default: 30 days.")
     ] = None,
     end: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Last day. Default: today.")] = None,
-    by: Annotated[
-        str, typer.Option(click_type=click.Choice(GROUPS), help="One row for each of these.")
-    ] = GROUPS[0],
+    by: Annotated[Group, typer.Option(help="One row for each of these.")] = Group(GROUPS[0]),
     operator: Annotated[
         bool, typer.Option("--operator", help="What the user's providers served, not what the user sent.")
     ] = False,
@@ -42,7 +41,7 @@ def show(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     as_json: AsJson = False,
 ) -> None:
     """Show a user's requests and billed seconds, as GET /v1/usage shows them to the user."""
-    given = {"start": start, "end": end, "group_by": by, "role": "operator" if operator else None}
+    given = {"start": start, "end": end, "group_by": by.value, "role": "operator" if operator else None}
     try:
         question = Question.read(
             {name: value for name, value in given.items() if value is not None}, time.time()
@@ -54,7 +53,7 @@ def show(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     if as_json:
         show_json(answer)
         return
-    name = "date" if by == "day" else by
+    name = "date" if by.value == "day" else by.value
     rows = [*answer["data"], {name: "total", **answer["total"]}] if answer["data"] else []
     nothing = f"{user} has no usage from {question.start} to {question.end}"
     show_table((name, "requests", "failed", "seconds"), rows, nothing=nothing)
@@ -76,7 +75,8 @@ def replay(
     """On AWS: write lost records to the table, from log lines with usage_record_unwritten. Existing records stay."""
     if not logs and not dead_letters:
         fail("nothing to replay: give log files or --dead-letters")
-    with opened_stack(only_on_aws(stack, "a record that could not be written")) as gateway:
+    chosen = stack_of(stack) or fail("only a gateway on AWS has records to replay: give --stack NAME")
+    with opened_stack(chosen) as gateway:
         store = gateway.usage()
         written = 0
         for path in logs or ():
