@@ -40,5 +40,7 @@ def restore(
 
     directory = local_gateway.directory(data_dir)
     with local_gateway.refusals_in_words():
-        copies.restore(file, directory)
-    typer.echo(f"{directory} is now as it was when {file} was made. Start the gateway again.")
+        before = copies.restore(file, directory)
+    typer.echo(f"{directory} is as it was when {file} was made: start the gateway again")
+    if before:
+        typer.echo(f"what was there before is in {before}: delete it when you no longer need it")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -15,16 +16,27 @@ from gateway.providers.operators import Operator
 app = typer.Typer(name="providers", help="Operators' providers.", no_args_is_help=True, rich_markup_mode=None)
 
 
-def provider_of(text: str) -> tuple[str, str]:
-    """For typer: a provider as OWNER/NAME, the form in which listings and `x-provider` show it. Raises BadParameter."""
+@dataclass(frozen=True)
+class ProviderName:
+    """A provider as listings and `x-provider` name it: OWNER/NAME."""
+
+    owner: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.owner}/{self.name}"
+
+
+def provider_of(text: str) -> ProviderName:
+    """For typer. Raises BadParameter."""
     owner, _, name = text.partition("/")
     if not (manifest.is_url_safe(owner) and manifest.is_url_safe(name)):
         raise typer.BadParameter("a provider is OWNER/NAME, for example alice/my-box")
-    return owner, name
+    return ProviderName(owner, name)
 
 
 OneProvider = Annotated[
-    tuple[str, str],
+    ProviderName,
     typer.Argument(
         metavar="OWNER/NAME", help="For example alice/my-box.", parser=provider_of, show_default=False
     ),
@@ -57,11 +69,11 @@ def show(
     provider: OneProvider, stack: Stack = None, data_dir: DataDir = None, as_json: AsJson = False
 ) -> None:
     """Show one provider: each service, whether it is routed, and why not."""
-    owner, name = provider
     with opened(stack, data_dir) as gateway:
-        found = next((each for each in _of(gateway, owner) if each["name"] == name), None)
+        listed = _of(gateway, provider.owner)
+    found = next((each for each in listed if each["name"] == provider.name), None)
     if found is None:
-        fail(f"there is no provider {owner}/{name}: `providers list` shows them")
+        fail(f"there is no provider {provider}: `providers list` shows them")
     if as_json:
         show_json(found)
         return
@@ -77,14 +89,13 @@ def show(
 
 def unpublish(provider: OneProvider, stack: Stack = None, data_dir: DataDir = None) -> None:
     """Remove any user's provider with its deployments and credentials, at once. Needs no key."""
-    owner, name = provider
     with opened(stack, data_dir) as gateway:
-        was_there = gateway.providers().delete(owner, name)
+        was_there = gateway.providers().delete(provider.owner, provider.name)
     if not was_there:
-        fail(f"there is no provider {owner}/{name}: `providers list` shows them")
+        fail(f"there is no provider {provider}: `providers list` shows them")
     typer.echo(
-        f"{owner}/{name} is removed. If its agent still runs, it publishes the provider again: "
-        f"stop it, or revoke {owner}'s keys"
+        f"{provider} is removed. If its agent still runs, it publishes the provider again: "
+        f"stop it, or revoke {provider.owner}'s keys"
     )
 
 

@@ -1,28 +1,23 @@
 """`usage`: what users were billed, and recovery of records that AWS could not write in time."""
 
-import json
 import time
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from admin.key_commands import User
-from admin.stack import opened_stack
 from admin.target import AsJson, DataDir, Stack, opened, stack_of
 from admin.terminal import fail, show_json, show_table
 from gateway.errors import InvalidRequest
-from gateway.store.dynamodb import aws
-from gateway.store.dynamodb.usage import LOST_RECORD
 from gateway.usage import totals
 from gateway.usage.totals import GROUPS, Question
 
 app = typer.Typer(name="usage", help="Metered usage.", no_args_is_help=True, rich_markup_mode=None)
 
 Group = StrEnum("Group", {name: name for name in GROUPS})  # type: ignore[misc]
-_REQUIRED = ("user_id", "time", "request_id")
+_BY_DAY = Group("day")
 
 
 @app.command()
@@ -32,7 +27,7 @@ def show(  # noqa: PLR0913, PLR0917 (each is an option of the command)
         str | None, typer.Option(metavar="YYYY-MM-DD", help="First day (UTC). Default: 30 days.")
     ] = None,
     end: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Last day. Default: today.")] = None,
-    by: Annotated[Group, typer.Option(help="One row for each of these.")] = Group(GROUPS[0]),
+    by: Annotated[Group, typer.Option(help="One row for each of these.")] = _BY_DAY,
     operator: Annotated[
         bool, typer.Option("--operator", help="What the user's providers served, not what the user sent.")
     ] = False,
@@ -53,7 +48,7 @@ def show(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     if as_json:
         show_json(answer)
         return
-    name = "date" if by.value == "day" else by.value
+    name = "date" if by is _BY_DAY else by.value
     rows = [*answer["data"], {name: "total", **answer["total"]}] if answer["data"] else []
     nothing = f"{user} has no usage from {question.start} to {question.end}"
     show_table((name, "requests", "failed", "seconds"), rows, nothing=nothing)
@@ -75,52 +70,20 @@ def replay(
     """On AWS: write lost records to the table, from log lines with usage_record_unwritten. Existing records stay."""
     if not logs and not dead_letters:
         fail("nothing to replay: give log files or --dead-letters")
+    # Only here: loading AWS's client takes longer than any other command.
+    from admin import lost_records
+    from admin.stack import opened_stack
+
     chosen = stack_of(stack) or fail("only a gateway on AWS has records to replay: give --stack NAME")
     with opened_stack(chosen) as gateway:
         store = gateway.usage()
         written = 0
         for path in logs or ():
-            for record in _records_in(path):
+            for record in lost_records.in_file(path):
                 store.write(record)
                 written += 1
         if dead_letters:
-            for record in _dead_letters(gateway.dead_letters()):
+            for record in lost_records.in_queue(gateway.dead_letters()):
                 store.write(record)
                 written += 1
     typer.echo(f"{written} record{'' if written == 1 else 's'} written or already present")
-
-
-def _records_in(path: Path) -> Iterator[dict[str, Any]]:
-    """The lost records in one file; skips other lines."""
-    stream = typer.get_text_stream("stdin") if str(path) == "-" else path.open(encoding="utf-8")
-    with stream:
-        for line in stream:
-            # CloudWatch exports put a time before the line.
-            start = line.find("{")
-            if LOST_RECORD not in line or start < 0:
-                continue
-            try:
-                record = json.loads(line[start:]).get("record")
-            except (ValueError, AttributeError):
-                continue
-            if _is_record(record):
-                yield record
-
-
-def _dead_letters(queue_url: str) -> Iterator[dict[str, Any]]:
-    """The records in a queue; deletes each message after its record is written. Other messages stay: a stream's note
-    about an uncounted batch names the batch, but holds no record."""
-    sqs = aws.client("sqs")
-    while messages := sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages"):
-        for message in messages:
-            try:
-                record = json.loads(message["Body"])
-            except ValueError:
-                continue
-            if _is_record(record):
-                yield record
-                sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
-
-
-def _is_record(record: Any) -> bool:
-    return isinstance(record, dict) and all(isinstance(record.get(name), str) for name in _REQUIRED)

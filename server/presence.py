@@ -52,10 +52,12 @@ def _read(data_dir: Path) -> Presence | None:
 
 
 def _is_alive(pid: int) -> bool:
+    if pid <= 0:  # those name groups of processes
+        return False
     try:
         os.kill(pid, 0)
     except PermissionError:  # it runs as another user
         return True
     except (OSError, OverflowError):
         return False
-    return pid > 0
+    return True
