@@ -22,9 +22,11 @@ def backup(
     """Copy everything that the gateway on this machine keeps into one file. The gateway may run meanwhile."""
     from server.sqlite import backup as copies
 
-    directory = local_gateway.directory(data_dir)
+    directory = local_gateway.existing(data_dir)
     if file.exists():
         fail(f"{file} exists: give another name, so that no older backup is lost")
+    if not file.absolute().parent.is_dir():
+        fail(f"there is no directory {file.absolute().parent}: create it first")
     with local_gateway.refusals_in_words():
         copies.backup(directory, file)
     typer.echo(f"{file}: a copy of {directory}, {file.stat().st_size / 1e6:.1f} MB")
@@ -39,6 +41,8 @@ def restore(
     from server.sqlite import backup as copies
 
     directory = local_gateway.directory(data_dir)
+    if not file.is_file():
+        fail(f"there is no file {file}")
     with local_gateway.refusals_in_words():
         before = copies.restore(file, directory)
     typer.echo(f"{directory} is as it was when {file} was made: start the gateway again")

@@ -10,7 +10,7 @@ from admin.terminal import fail
 from gateway.providers.addresses import own_hosts
 from gateway.settings import CatalogSettings
 from server import presence
-from server.sqlite.failure import StoreError
+from server.sqlite.failure import StoreError, explained
 
 if TYPE_CHECKING:
     from gateway.store.ports import CredentialStore, KeyStore, ProviderStore, TotalsStore
@@ -57,19 +57,28 @@ def directory(data_dir: Path | None) -> Path:
     return data_dir or Path(os.environ.get("DATA_DIR") or _DEFAULT)
 
 
+def existing(data_dir: Path | None) -> Path:
+    """The data directory. Ends the command with one line if no gateway has used it."""
+    chosen = directory(data_dir)
+    with refusals_in_words(), explained(chosen):
+        try:
+            (chosen / DATABASE).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            # Not created here: a key in a directory that no gateway uses would look valid and never work.
+            fail(
+                f"there is no gateway in {chosen}: start it once with `make run` or `make serve`, name its directory "
+                "with --data-dir, or give --stack NAME for one on AWS"
+            )
+    return chosen
+
+
 @contextmanager
 def opened_directory(data_dir: Path | None) -> Iterator[LocalGateway]:
     """Open the stores of an existing data directory. Ends the command with one line when they cannot be used."""
     # Only here: `validate` and `publish` open no store.
     from server.sqlite.stores import open_stores
 
-    chosen = directory(data_dir)
-    if not (chosen / DATABASE).exists():
-        # Not created here: a key in a directory that no gateway uses would look valid and never work.
-        fail(
-            f"there is no gateway in {chosen}: start it once with `make run` or `make serve`, name its directory "
-            "with --data-dir, or give --stack NAME for one on AWS"
-        )
+    chosen = existing(data_dir)
     with refusals_in_words():
         stores = open_stores(chosen)
         try:

@@ -63,8 +63,17 @@ def test_a_file_that_is_no_backup_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_directory_without_a_gateway_cannot_be_backed_up(tmp_path: Path) -> None:
     file = tmp_path / "monday.backup"
-    run("backup", str(file), "--data-dir", str(tmp_path / "typo"), status=1)
+    refused = run("backup", str(file), "--data-dir", str(tmp_path / "typo"), status=1)
+    assert refused.stderr.startswith("there is no gateway in ")
     assert not file.exists()
+
+
+@pytest.mark.usefixtures("data_dir")
+def test_a_missing_file_or_directory_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    assert run("restore", str(missing), status=1).stderr == f"there is no file {missing}\n"
+    refused = run("backup", str(missing / "monday.backup"), status=1)
+    assert refused.stderr == f"there is no directory {missing}: create it first\n"
 
 
 def test_a_backup_can_be_restored_on_a_new_machine(data_dir: Path, tmp_path: Path) -> None:

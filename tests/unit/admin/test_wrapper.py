@@ -4,6 +4,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[3] / "gateway-admin"
 
 
@@ -18,12 +20,13 @@ def test_without_an_environment_it_says_what_to_run(tmp_path: Path) -> None:
     )
 
 
-def test_it_works_from_any_directory_and_through_a_link(tmp_path: Path) -> None:
+@pytest.mark.parametrize("environment", [".venv", ".venv-server"])
+def test_it_works_from_any_directory_and_through_a_link(tmp_path: Path, environment: str) -> None:
     checkout, elsewhere = tmp_path / "checkout", tmp_path / "elsewhere"
-    (checkout / ".venv" / "bin").mkdir(parents=True)
+    (checkout / environment / "bin").mkdir(parents=True)
     elsewhere.mkdir()
     shutil.copy(SCRIPT, checkout)
-    python = checkout / ".venv" / "bin" / "python"
+    python = checkout / environment / "bin" / "python"
     python.write_text('#!/bin/sh\necho "$PYTHONPATH $*"\n')
     python.chmod(0o755)
     (elsewhere / "gateway-admin").symlink_to(checkout / SCRIPT.name)
