@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from admin.stack import AsJson, Stack, key_store, refusals_in_words
+from admin.target import AsJson, DataDir, Stack, opened
 from admin.terminal import fail, show_json, show_table, time_of
 from gateway import manifest
 from gateway.accounts import keys
@@ -47,21 +47,22 @@ User = Annotated[str, typer.Argument(help="The user's id.", parser=user_id_of, s
 
 
 @app.command()
-def create(
+def create(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     user: User,
     name: Annotated[str, typer.Option(help="A name for the key, shown in listings.")] = "",
     expires: Annotated[
         str | None, typer.Option(metavar="DATE", help="The key's last day (UTC), or its end time.")
     ] = None,
     stack: Stack = None,
+    data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a key. It is printed once, on stdout, and stored only as a hash."""
     if len(name) > MAX_NAME or not (name.isprintable() or name == ""):
         fail(f"--name must be at most {MAX_NAME} printable characters")
     ends = None if expires is None else end_of(expires, time.time())
-    with refusals_in_words():
-        key, record = key_store(stack).create(user, name=name, expires_at=ends)
+    with opened(stack, data_dir) as gateway:
+        key, record = gateway.keys().create(user, name=name, expires_at=ends)
     if as_json:
         show_json({"key": key} | _row(record))
         return
@@ -70,10 +71,10 @@ def create(
 
 
 @app.command("list")
-def list_keys(user: User, stack: Stack = None, as_json: AsJson = False) -> None:
+def list_keys(user: User, stack: Stack = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List a user's keys, oldest first, including expired and revoked keys."""
-    with refusals_in_words():
-        rows = [_row(record) for record in key_store(stack).list(user)]
+    with opened(stack, data_dir) as gateway:
+        rows = [_row(record) for record in gateway.keys().list(user)]
     if as_json:
         show_json(rows)
     else:
@@ -87,17 +88,18 @@ def revoke(
         str, typer.Argument(help="The key's id from `keys list`, or the key itself.", show_default=False)
     ],
     stack: Stack = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Revoke a key permanently."""
     if keys.is_wellformed(key_id):
         key_id = keys.key_id_of(keys.hash_key(key_id))
-    with refusals_in_words():
-        record = key_store(stack).revoke(key_id)
+    with opened(stack, data_dir) as gateway:
+        record = gateway.keys().revoke(key_id)
+        revocation = gateway.revocation
     if record is None:
-        fail("there is no key with this id")
+        fail("there is no key with this id: `keys list USER` shows them")
     typer.echo(
-        f"{record.key_id} of {record.user_id} is revoked since {time_of(record.revoked_at)}. If it was used recently, "
-        "it still works until the authorizer's cache expires (AuthorizerCacheSeconds)."
+        f"{record.key_id} of {record.user_id} is revoked since {time_of(record.revoked_at)}: {revocation}"
     )
 
 

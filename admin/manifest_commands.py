@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from admin import local_gateway
 from admin.gateway_calls import CallFailed, GatewayCalls
 from admin.manifest_file import ManifestFile, Unusable, read_file
 from admin.publishing import Publisher, stop_on_signals
+from admin.target import DataDir
 from admin.terminal import fail
 
 File = Annotated[Path, typer.Argument(help="The manifest, a YAML file.", show_default=False)]
@@ -26,7 +28,6 @@ def validate(manifest: File) -> None:
 
 def publish(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     manifest: File,
-    gateway: Annotated[str, typer.Option(help="The gateway's URL, with or without /v1.", show_default=False)],
     key: Annotated[
         str,
         typer.Option(
@@ -35,6 +36,14 @@ def publish(  # noqa: PLR0913, PLR0917 (each is an option of the command)
             show_default=False,
         ),
     ],
+    gateway: Annotated[
+        str | None,
+        typer.Option(
+            envvar="GATEWAY_URL",
+            help="The gateway's URL, with or without /v1. Default: the one that runs on this machine.",
+            show_default=False,
+        ),
+    ] = None,
     heartbeat: Annotated[
         bool, typer.Option("--heartbeat", help="Keep running and keep the provider online.")
     ] = False,
@@ -43,11 +52,12 @@ def publish(  # noqa: PLR0913, PLR0917 (each is an option of the command)
         str | None,
         typer.Option(help="The URL at which the gateway reaches your services, if not their own URLs."),
     ] = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Register a provider and upload its manifest. With --heartbeat, keep it online until you stop the command."""
     file = _read(manifest)
     try:
-        calls = GatewayCalls(gateway, key)
+        calls = GatewayCalls(gateway or local_gateway.url_of(data_dir), key)
     except ValueError as error:
         fail(str(error))
     if calls.in_clear:

@@ -1,30 +1,27 @@
-"""Finds the gateway's tables, and turns AWS's errors into messages."""
+"""A gateway on AWS: the tables of its stack, and AWS's errors as messages."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Any
-
-import typer
+from dataclasses import dataclass
+from typing import Any
 
 from admin.terminal import fail
+from gateway.providers.addresses import own_hosts
 from gateway.settings import CatalogSettings
 from gateway.store.dynamodb import aws
+from gateway.store.dynamodb.credentials import CredentialStore
 from gateway.store.dynamodb.keys import KeyStore
 from gateway.store.dynamodb.providers import ProviderStore
+from gateway.store.dynamodb.totals import TotalsStore
 from gateway.store.dynamodb.usage import UsageStore
 
-Stack = Annotated[
-    str | None,
-    typer.Option(
-        "--stack",
-        envvar="STT_GATEWAY_STACK",
-        help="The CloudFormation stack. Without it, set KEYS_TABLE, PROVIDERS_TABLE and USAGE_TABLE.",
-        show_default=False,
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
+_PARAMETERS = {
+    "PROVIDER_ONLINE_SECONDS": "ProviderOnlineSeconds",
+    "ALLOW_PRIVATE_PROVIDERS": "AllowPrivateProviders",
+    "PUBLIC_URL": "PublicUrl",
+    "DOMAIN_NAME": "DomainName",
+}
 _IN_WORDS = {
     "NoCredentialsError": "there are no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret",
     "PartialCredentialsError": "the AWS credentials are incomplete",
@@ -40,60 +37,73 @@ _IN_WORDS = {
 }
 
 
-def key_store(stack: str | None) -> KeyStore:
-    return KeyStore(_table("KEYS_TABLE", "KeysTable", stack))
+@dataclass(frozen=True)
+class StackGateway:
+    """The stores of the stack `name`, found by its outputs, and its settings, by its parameters."""
 
+    name: str
+    outputs: Mapping[str, str]
+    parameters: Mapping[str, str]
+    revocation: str = (
+        "if it was used recently, it works until the authorizer's cache expires (AuthorizerCacheSeconds)"
+    )
 
-def provider_store(stack: str | None) -> ProviderStore:
-    return ProviderStore(_table("PROVIDERS_TABLE", "ProvidersTable", stack))
+    def keys(self) -> KeyStore:
+        return KeyStore(self._output("KeysTable"))
 
+    def providers(self) -> ProviderStore:
+        return ProviderStore(self._output("ProvidersTable"))
 
-def usage_store(stack: str | None) -> UsageStore:
-    return UsageStore(_table("USAGE_TABLE", "UsageTable", stack), queue_url="")
+    def credentials(self) -> CredentialStore:
+        # No command encrypts or reads a credential, so none needs the key's id.
+        return CredentialStore("")
 
+    def totals(self) -> TotalsStore:
+        return TotalsStore(self._output("TotalsTable"))
 
-def dead_letters_of(stack: str | None) -> str:
-    """The URL of the queue that holds records nothing could write."""
-    return _table("USAGE_DEAD_LETTERS_URL", "UsageDeadLetters", stack)
+    def usage(self) -> UsageStore:
+        return UsageStore(self._output("UsageTable"), queue_url="")
 
+    def users(self) -> list[str]:
+        return self.keys().users()
 
-def settings_of(stack: str | None) -> CatalogSettings:
-    """When a provider counts as online and dialable: from the stack's parameters, else the environment."""
-    if not stack:
-        return CatalogSettings.read()
-    given = _described(stack).get("Parameters", [])
-    values = {each["ParameterKey"]: each["ParameterValue"] for each in given}
-    names = {
-        "PROVIDER_ONLINE_SECONDS": "ProviderOnlineSeconds",
-        "ALLOW_PRIVATE_PROVIDERS": "AllowPrivateProviders",
-    }
-    return CatalogSettings.read({variable: values.get(name, "") for variable, name in names.items()})
+    def settings(self) -> CatalogSettings:
+        read = CatalogSettings.read(
+            {variable: self.parameters.get(name, "") for variable, name in _PARAMETERS.items()}
+        )
+        return read.reached_at(own_hosts(read.public_url, read.domain_name))
+
+    def dead_letters(self) -> str:
+        """The URL of the queue that holds records nothing could write."""
+        return self._output("UsageDeadLetters")
+
+    def _output(self, name: str) -> str:
+        return self.outputs.get(name) or fail(
+            f"the stack {self.name} has no output {name}: check that it is an stt-gateway of this version"
+        )
 
 
 @contextmanager
-def refusals_in_words() -> Iterator[None]:
-    """Ends the command with one line if AWS refuses or does not answer."""
+def opened_stack(name: str) -> Iterator[StackGateway]:
+    """Find the stack. Ends the command with one line if AWS refuses or does not answer."""
     # Other languages' SDKs read AWS_REGION; botocore reads only the older name.
     if region := os.environ.get("AWS_REGION"):
         os.environ.setdefault("AWS_DEFAULT_REGION", region)
     try:
-        yield
+        yield _found(name)
     except aws.StoreError as error:
-        name = aws.error_code(error) or type(error).__name__
-        fail(f"{_IN_WORDS.get(name, 'AWS refused or failed')} [{name}]")
+        code = aws.error_code(error) or type(error).__name__
+        fail(f"{_IN_WORDS.get(code, 'AWS refused or failed')} [{code}]")
 
 
-def _table(variable: str, output: str, stack: str | None) -> str:
-    if stack:
-        found = _outputs(stack).get(output)
-        return found or fail(f"the stack {stack} has no output {output}: check that it is an stt-gateway")
-    return os.environ.get(variable) or fail(f"give --stack NAME, or set {variable}")
+def _found(name: str) -> StackGateway:
+    (described,) = aws.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    return StackGateway(
+        name,
+        _pairs(described.get("Outputs", []), "OutputKey", "OutputValue"),
+        _pairs(described.get("Parameters", []), "ParameterKey", "ParameterValue"),
+    )
 
 
-def _outputs(stack: str) -> dict[str, str]:
-    return {each["OutputKey"]: each["OutputValue"] for each in _described(stack).get("Outputs", [])}
-
-
-def _described(stack: str) -> dict[str, Any]:
-    (described,) = aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-    return dict(described)
+def _pairs(listed: list[dict[str, Any]], key: str, value: str) -> dict[str, str]:
+    return {each[key]: each[value] for each in listed}

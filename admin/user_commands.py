@@ -1,13 +1,14 @@
 """`users`: routing preference and limits."""
 
 import re
+import time
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from admin.key_commands import User
-from admin.stack import AsJson, Stack, key_store, refusals_in_words
+from admin.target import AsJson, DataDir, Stack, Target, opened
 from admin.terminal import fail, show_json, show_table
 from gateway.accounts.keys import PREFERENCES, Limits
 
@@ -45,6 +46,7 @@ def set_user(  # noqa: PLR0913, PLR0917 - each is an option
         str | None, _limit_option("Register, manifest and PATCH calls per minute")
     ] = None,
     stack: Stack = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Set the given options and keep the others."""
     given = (preference, requests_per_minute, audio_seconds_per_day, changes_per_minute)
@@ -53,8 +55,8 @@ def set_user(  # noqa: PLR0913, PLR0917 - each is an option
             "nothing to set: give --preference, --requests-per-minute, --audio-seconds-per-day or "
             "--changes-per-minute"
         )
-    with refusals_in_words():
-        store = key_store(stack)
+    with opened(stack, data_dir) as gateway:
+        store = gateway.keys()
         current, limits = store.user(user)
         store.set_user(
             user,
@@ -65,19 +67,30 @@ def set_user(  # noqa: PLR0913, PLR0917 - each is an option
                 _limit(changes_per_minute, limits.changes_per_minute),
             ),
         )
-        row = _row(user, *store.user(user))
-    _table(row)
+        row = _row(gateway, user)
+    _table([row])
 
 
 @app.command()
-def show(user: User, stack: Stack = None, as_json: AsJson = False) -> None:
+def show(user: User, stack: Stack = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show a user's preference and limits, or the defaults if none are set."""
-    with refusals_in_words():
-        row = _row(user, *key_store(stack).user(user))
+    with opened(stack, data_dir) as gateway:
+        row = _row(gateway, user)
     if as_json:
         show_json(row)
     else:
-        _table(row)
+        _table([row])
+
+
+@app.command("list")
+def list_users(stack: Stack = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List everyone who has a key or settings. On AWS this reads the whole table of keys."""
+    with opened(stack, data_dir) as gateway:
+        rows = [_row(gateway, user) for user in gateway.users()]
+    if as_json:
+        show_json(rows)
+    else:
+        _table(rows)
 
 
 def _limit(given: str | None, current: int | None) -> int | None:
@@ -86,9 +99,12 @@ def _limit(given: str | None, current: int | None) -> int | None:
     return None if given == NO_LIMIT else int(given)
 
 
-def _row(user: str, preference: str, limits: Limits) -> dict[str, Any]:
+def _row(gateway: Target, user: str) -> dict[str, Any]:
+    now = time.time()
+    preference, limits = gateway.keys().user(user)
     return {
         "user": user,
+        "active_keys": sum(record.is_valid(now) for record in gateway.keys().list(user)),
         "preference": preference,
         "requests_per_minute": limits.requests_per_minute,
         "audio_seconds_per_day": limits.audio_seconds_per_day,
@@ -96,6 +112,7 @@ def _row(user: str, preference: str, limits: Limits) -> dict[str, Any]:
     }
 
 
-def _table(row: dict[str, Any]) -> None:
-    told = {name: NO_LIMIT if value is None else value for name, value in row.items()}
-    show_table(list(row), [told], nothing="")
+def _table(rows: list[dict[str, Any]]) -> None:
+    limits = ("requests_per_minute", "audio_seconds_per_day", "changes_per_minute")
+    told = [row | {name: row[name] or NO_LIMIT for name in limits} for row in rows]
+    show_table(("user", "active_keys", "preference", *limits), told, nothing="there are no users")

@@ -21,6 +21,7 @@ from admin.cli import app
 from admin.gateway_calls import CallFailed, GatewayCalls
 from admin.manifest_file import read_file
 from admin.publishing import Publisher
+from server import presence
 
 KEY = "sk-test-0000000000000000"
 MANIFEST = """\
@@ -137,6 +138,24 @@ def test_the_public_url_is_sent_with_the_registration(gateway: Gateway, manifest
 def test_the_url_that_sdks_use_works_too(gateway: Gateway, manifest: Path, suffix: str) -> None:
     assert publish(manifest, gateway.url + suffix).exit_code == 0
     assert gateway.asked == [REGISTER, UPLOAD]
+
+
+def test_without_a_url_the_gateway_that_runs_on_this_machine_gets_it(
+    gateway: Gateway, manifest: Path, tmp_path: Path
+) -> None:
+    presence.announce(tmp_path, gateway.url, {})
+    arguments = ["publish", str(manifest), "--key", KEY, "--data-dir", str(tmp_path)]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert gateway.asked == [REGISTER, UPLOAD]
+
+
+def test_without_a_url_and_a_gateway_that_runs_the_usual_address_is_tried(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORT", "9")
+    result = CliRunner().invoke(app, ["publish", str(manifest), "--key", KEY, "--data-dir", str(tmp_path)])
+    assert result.exit_code == 1
+    assert result.stderr == "http://127.0.0.1:9 cannot be reached: connection refused\n"
 
 
 def test_the_key_may_come_from_the_environment_and_no_netrc_replaces_it(

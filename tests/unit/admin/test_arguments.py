@@ -11,8 +11,8 @@ from admin.key_commands import end_of
 
 @pytest.fixture(autouse=True)
 def no_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("KEYS_TABLE", "PROVIDERS_TABLE", "STT_GATEWAY_STACK"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("STT_GATEWAY_STACK", raising=False)
+    monkeypatch.setenv("DATA_DIR", "/nowhere")
 
 
 def refused(*arguments: str, status: int = 2) -> Any:
@@ -52,15 +52,33 @@ def test_setting_nothing_is_a_mistake() -> None:
     assert "nothing to set" in refused("users", "set", "alice", status=1).stderr
 
 
-def test_an_unnamed_table_is_asked_for() -> None:
-    assert "--stack NAME, or set KEYS_TABLE" in refused("keys", "list", "alice", status=1).stderr
+@pytest.mark.parametrize(
+    "command", [("keys", "list", "alice"), ("users", "list"), ("providers", "list"), ("unpublish", "a/b")]
+)
+def test_where_no_gateway_is_the_ways_to_name_one_are_told(command: tuple[str, ...]) -> None:
+    told = refused(*command, status=1).stderr
+    assert told.startswith("there is no gateway in /nowhere: ")
+    assert all(way in told for way in ("make run", "make serve", "--data-dir", "--stack"))
 
 
 def test_an_invalid_owner_is_refused() -> None:
-    assert "the user id must be" in refused("providers", "list", "--owner", "a/b").stderr
-    assert "the user id must be" in refused("providers", "list", "--owner", "").stderr
+    assert "the user id must be" in refused("providers", "list", "a/b").stderr
+    assert "the user id must be" in refused("providers", "list", "").stderr
 
 
 def test_no_command_prints_the_list_of_commands() -> None:
     listed = refused().output
-    assert all(command in listed for command in ("validate", "publish", "keys", "users", "providers"))
+    assert all(
+        command in listed
+        for command in (
+            "validate",
+            "publish",
+            "unpublish",
+            "backup",
+            "restore",
+            "keys",
+            "users",
+            "providers",
+            "usage",
+        )
+    )

@@ -47,6 +47,20 @@ class KeyStore:
         )
         return item.get("preference", "any"), limits
 
+    def users(self) -> "list[str]":
+        """The ids of everyone who has a key or settings, sorted. Scans the table, because only administrators ask."""
+        pages = (
+            aws.client("dynamodb")
+            .get_paginator("scan")
+            .paginate(
+                TableName=self.table,
+                FilterExpression="begins_with(pk, :user)",
+                ExpressionAttributeValues={":user": {"S": "user#"}},
+                ProjectionExpression="pk",
+            )
+        )
+        return sorted({item["pk"]["S"].removeprefix("user#") for page in pages for item in page["Items"]})
+
     def set_user(self, user_id: str, preference: str, limits: Limits) -> None:
         """Replace a user's preference and limits."""
         aws.put(
