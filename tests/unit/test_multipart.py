@@ -2,6 +2,9 @@ import contextlib
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from requests_toolbelt import MultipartDecoder, MultipartEncoder
 
 from gateway import multipart
 from gateway.errors import InvalidRequest
@@ -221,3 +224,60 @@ def test_all_header_blocks_together_may_have_16_kib_but_not_one_byte_more() -> N
 def test_the_maximum_number_of_parts_with_ordinary_headers_passes() -> None:
     fields = [field(f"known_speaker_references[{n}]", b"x") for n in range(multipart.MAX_PARTS - 1)]
     assert len(multipart.read(CONTENT_TYPE, form(*fields, audio(b"x")))) == multipart.MAX_PARTS
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_filename_may_be_utf_8_or_latin_1(encoding: str) -> None:
+    filename = "pr\u00e9nom.wav".encode(encoding)
+    (part,) = multipart.read(CONTENT_TYPE, form(audio(b"x", headers=b'; filename="' + filename + b'"')))
+    assert (part.name, bytes(part.content)) == ("file", b"x")
+
+
+@pytest.mark.parametrize("content", [bytearray, bytes])
+def test_a_body_may_be_bytes_that_can_change(content: type[bytes | bytearray]) -> None:
+    body = content(form(field("model", b"m"), audio(b"RIFF")))
+    assert [bytes(part.content) for part in multipart.read(CONTENT_TYPE, body)] == [b"m", b"RIFF"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"no colon",
+        b"two words: x",
+        b": no name",
+        "pr\u00e9nom: x".encode(),
+        b"X: a\nb",
+        b"X: a\rb",
+        b" folded: x",
+    ],
+)
+def test_a_header_line_that_is_not_a_name_and_a_value_is_refused(line: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="malformed headers"):
+        multipart.read(CONTENT_TYPE, form(line + b"\r\n" + NAMED + b"\r\n\r\nx"))
+
+
+def test_the_first_delimiter_that_closes_the_form_ends_it() -> None:
+    body = form(field("a", b"1")) + form(field("b", b"2"))
+    assert [part.name for part in multipart.read(CONTENT_TYPE, body)] == ["a"]
+
+
+_PRINTABLE = st.text(
+    st.characters(exclude_categories=["C", "Z"], exclude_characters='"\\'), min_size=1, max_size=40
+)
+_CONTENTS = st.binary(max_size=300) | st.sampled_from([b"\r\n--", b"\r\n\r\n", b"--", b"\r", b"\n--frontier"])
+_MEDIA_TYPES = st.sampled_from(["audio/wav", "audio/mp4; codecs=mp4a", "application/octet-stream"])
+_VALUES = _CONTENTS | st.tuples(_PRINTABLE, _CONTENTS, _MEDIA_TYPES)
+
+
+@given(st.lists(st.tuples(_PRINTABLE, _VALUES), min_size=1, max_size=8))
+def test_parts_are_those_that_an_independent_encoder_made_and_decoder_found(
+    fields: list[tuple[str, bytes | tuple[str, bytes, str]]],
+) -> None:
+    encoder = MultipartEncoder(fields)
+    body, content_type = encoder.to_string(), encoder.content_type
+    parts = multipart.read(content_type, body)
+    decoded = MultipartDecoder(body, content_type).parts
+    assert [part.name for part in parts] == [name for name, _ in fields]
+    assert [bytes(part.content) for part in parts] == [part.content for part in decoded]
+    labels = [part.headers.get(b"Content-Type", b"").decode().partition(";")[0] or None for part in decoded]
+    assert [part.media_type for part in parts] == labels

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Event = dict[str, Any]
 
 VIA = "x-stt-gateway-via"
+_VIAS = (VIA, "via", "x-amzn-remapped-via")
 # The event key of the request's id. The handler always overwrites it, even if a test event sets it.
 _REQUEST_ID = "sttGatewayRequestId"
 
@@ -164,11 +165,12 @@ def via_of(event: Event) -> tuple[str, str]:
     """
     sent: dict[str, list[str]] = {}
     for name, values in (event.get("multiValueHeaders") or {}).items():
-        sent.setdefault(name.lower(), []).extend(values or ())
+        if (lower := name.lower()) in _VIAS:
+            sent.setdefault(lower, []).extend(values or ())
     for name, value in (event.get("headers") or {}).items():
-        if name.lower() not in sent:
-            sent[name.lower()] = [value or ""]
-    ours, *others = (", ".join(sent.get(name, ())) for name in (VIA, "via", "x-amzn-remapped-via"))
+        if (lower := name.lower()) in _VIAS and lower not in sent:
+            sent[lower] = [value or ""]
+    ours, *others = (", ".join(sent.get(name, ())) for name in _VIAS)
     return ours, ", ".join(filter(None, others))
 
 
@@ -212,7 +214,7 @@ def take_body(event: Event) -> bytes | bytearray:
 
 def read_form(event: Event) -> "Sequence[Part]":
     """Read the multipart form. Raises MissingFile when there is no form, InvalidRequest when it is malformed."""
-    # `multipart` imports requests, a third of a cold start, and most functions read no form.
+    # Most functions read no form.
     from gateway import multipart
 
     content_type = header_of(event, "content-type")

@@ -1,7 +1,7 @@
-"""Read untrusted `multipart/form-data` with strict framing and without copying the audio.
+"""Read untrusted `multipart/form-data` (RFC 7578) with strict framing and without copying the audio.
 
-This module finds the parts (RFC 2046 section 5.1), because toolbelt's decoder mistakes similar bytes in audio for a
-delimiter, accepts a missing closing delimiter, and copies the body three times. toolbelt parses header blocks.
+Decoders made for e-mail mistake similar bytes in audio for a delimiter, accept a missing closing delimiter, or copy
+the body.
 """
 
 import re
@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
-
-from requests_toolbelt.multipart.decoder import BodyPart, ImproperBodyPartContentException
 
 from gateway.errors import InvalidRequest
 
@@ -20,6 +18,9 @@ MAX_HEADER_BYTES = 16_384
 # RFC 2046 section 5.1.1: 1 to 70 characters of this set, the last not a space.
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 _AFTER_DELIMITER = re.compile(rb"[ \t]*\r\n")
+# A header's name (RFC 5322 section 3.6.8), and the line breaks inside a header (section 2.2.3).
+_HEADER_NAME = re.compile(r"[!-9;-~]+")
+_FOLD = re.compile(r"\r\n[ \t]+")
 # `; name=token` or `; name="quoted"` (RFC 9110 section 5.6.6). Possessive repeats never backtrack, so a header takes
 # linear time. Text between a value and the next semicolon is ignored, because old browsers put unescaped quotes into
 # filenames.
@@ -57,7 +58,7 @@ def is_multipart(content_type: str) -> bool:
 def read(content_type: str, body: bytes | bytearray) -> list[Part]:
     """Read a form's parts, in order, as views into `body`. Raises InvalidRequest when the form is malformed."""
     frames = list(_frames(body, _boundary_of(content_type)))
-    return [_part(_headers(block), content) for block, content in frames]
+    return [_part(block, content) for block, content in frames]
 
 
 def _boundary_of(content_type: str) -> bytes:
@@ -125,46 +126,66 @@ def _delimiters(body: bytes | bytearray, dashed: bytes) -> Iterator[tuple[int, i
     A delimiter is at the start of the body or after a line break, and only white space may follow it on its line.
     The same bytes elsewhere are content.
     """
-    search = b"\r\n" + dashed
-    if body.startswith(dashed):
-        found, width = 0, len(dashed)
-    else:
-        found, width = body.find(search), len(search)
-    while found >= 0:
-        after = found + width
+    for start in _starts(body, dashed):
+        after = start + 2 + len(dashed)
         if body.startswith(b"--", after):
-            yield found, after + 2, True
+            yield start, after + 2, True
         elif line_end := _AFTER_DELIMITER.match(body, after):
-            yield found, line_end.end(), False
-        # The line break after a delimiter may start the next delimiter (an empty part without headers).
-        found, width = body.find(search, after), len(search)
+            yield start, line_end.end(), False
 
 
-def _headers(block: bytes) -> dict[str, str]:
-    """Parse a header block into a dictionary with lower-case names."""
-    # Text fields have the same blocks in every form. Do not keep a block with a filename.
-    return _parsed(block) if b"filename" in block.lower() else _known(block)
+def _starts(body: bytes | bytearray, dashed: bytes) -> Iterator[int]:
+    """Find where a line break and `dashed` start, in order; -2 if the body starts with `dashed`.
+
+    `rfind` takes the same time with every boundary, because a carriage return occurs only at the start of what it
+    looks for. `find` takes up to three times as long, depending on the boundary's characters.
+    """
+    search = b"\r\n" + dashed
+    starts, end = [], len(body)
+    while (end := body.rfind(search, 0, end)) >= 0:
+        starts.append(end)
+    if body.startswith(dashed):
+        starts.append(-2)
+    return reversed(starts)
 
 
-def _parsed(block: bytes) -> dict[str, str]:
-    """Parse with toolbelt. Raises InvalidRequest."""
-    try:
-        headers = BodyPart(block + b"\r\n\r\n", "utf-8").headers
-        return {name.decode().lower(): value.decode() for name, value in headers.items()}
-    except (ImproperBodyPartContentException, UnicodeDecodeError):
-        raise InvalidRequest("A part of the multipart body has malformed headers.") from None
+def _part(block: bytes, content: memoryview) -> Part:
+    # Text fields have the same header blocks in every form. Do not keep a block with a filename.
+    described = _described if b"filename" in block.lower() else _known
+    name, media_type = described(block)
+    return Part(name, media_type, content)
 
 
-_known = lru_cache(maxsize=64)(_parsed)
-
-
-def _part(headers: dict[str, str], content: memoryview) -> Part:
+def _described(block: bytes) -> tuple[str, str | None]:
+    """Read a part's name and media type from its header block. Raises InvalidRequest."""
+    headers = _headers(block)
     header = headers.get("content-disposition", "")
     name = _parameter(header, "name")
     if header.split(";", 1)[0].strip().lower() != "form-data" or not name:
         raise InvalidRequest("A part of the multipart body has no name: each needs form-data with a name.")
-    label = headers.get("content-type", "").split(";", 1)[0].strip().lower()
-    return Part(name, label or None, content)
+    return name, headers.get("content-type", "").split(";", 1)[0].strip().lower() or None
+
+
+_known = lru_cache(maxsize=64)(_described)
+
+
+def _headers(block: bytes) -> dict[str, str]:
+    """Parse a header block into a dictionary with lower-case names. Raises InvalidRequest."""
+    headers = {}
+    for line in _FOLD.sub(" ", _decoded(block)).split("\r\n"):
+        name, colon, value = line.partition(":")
+        if not colon or not _HEADER_NAME.fullmatch(name) or "\r" in value or "\n" in value:
+            raise InvalidRequest("A part of the multipart body has malformed headers.")
+        headers[name.lower()] = value
+    return headers
+
+
+def _decoded(block: bytes) -> str:
+    """Decode UTF-8, as browsers and SDKs send, or else Latin-1, as curl does on an old terminal."""
+    try:
+        return block.decode()
+    except UnicodeDecodeError:
+        return block.decode("latin-1")
 
 
 def _printable(name: str) -> str:
