@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from local.lifeline import end_with_parent
+from server.lifeline import end_with_parent
 
 ROOT = Path(__file__).resolve().parent.parent
 # Its functions run with the `python3.13` that is first on PATH.

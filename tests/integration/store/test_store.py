@@ -18,7 +18,6 @@ from gateway.usage.record import Duration, Record
 from tests.fakes import FakeClock, deployment
 from tests.integration.store import published
 from tests.integration.store.published import document, service
-from tests.template import Template
 
 pytestmark = pytest.mark.usefixtures("in_process_aws")
 USAGE = Record("r1", "alice", "key_1", 1_767_225_600.0, duration=Duration(3.0, "measured"), http_status=200)
