@@ -3,12 +3,11 @@
 import time
 from typing import Any
 
-from aws_lambda_powertools.event_handler import Response
-
 from gateway import compose, deadline
 from gateway.errors import NotFound
 from gateway.http import (
     Event,
+    Response,
     Route,
     api_gateway_id_of,
     caller_of,
@@ -26,14 +25,14 @@ from gateway.transcription import service
 from gateway.transcription.service import Call
 
 
-def transcribe(event: Event, _context: Any) -> "Response[str]":
+def transcribe(event: Event, _context: Any) -> Response:
     began = time.monotonic()
     reply = service.run(call_of(event, began), lambda: read_form(event), compose.transcription())
     took = {"openai-processing-ms": str(round((time.monotonic() - began) * 1000))}
     return json_response(reply.body, headers=reply.headers | took)
 
 
-def translate(_event: Event, _context: Any) -> "Response[str]":
+def translate(_event: Event, _context: Any) -> Response:
     raise NotFound("Translations are not available: use POST /v1/audio/transcriptions.")
 
 
