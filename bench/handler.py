@@ -124,7 +124,7 @@ def prepare(port: int) -> None:
     )
     catalog = CatalogStore("none")
     catalog._recent._keep((MODEL, "alice"), time.monotonic() + 3600, [deployment])
-    gateway = Dependencies(
+    dependencies = Dependencies(
         settings=TranscribeSettings.read({"ALLOW_PRIVATE_PROVIDERS": "true", "MAX_IN_FLIGHT_PER_USER": "0"}),
         catalog=catalog,
         client=ProviderClient(allow_private=True),
@@ -133,7 +133,7 @@ def prepare(port: int) -> None:
         limits=LimitStore("none"),
         save=keep,
     )
-    compose.transcription = lambda: gateway  # type: ignore[assignment]
+    compose.transcription = lambda: dependencies  # type: ignore[assignment]
 
 
 def no_upload(file_id: str) -> tuple[memoryview, str | None]:

@@ -22,13 +22,13 @@ class FakeUploadStore:
     def upload(self, user_id: str, upload_id: str) -> Upload | None:
         return self.kept.get((user_id, upload_id))
 
-    def open(self, upload: Upload, most: int, now: float) -> int | None:
+    def open(self, upload: Upload, limit: int, now: float) -> int | None:
         ends = [
             each.expires_at
             for (user, _), each in self.kept.items()
             if user == upload.user_id and each.status_at(now) == PENDING
         ]
-        if len(ends) >= most:
+        if len(ends) >= limit:
             return min(ends)
         self.kept[upload.user_id, upload.id] = upload
         return None
@@ -36,9 +36,9 @@ class FakeUploadStore:
     def write_part(self, upload: Upload, part_id: str, content: memoryview) -> None:
         self.objects[upload.id, part_id] = bytes(content)
 
-    def note_part(self, upload: Upload, part_id: str, part: StoredPart, most: int) -> bool:
+    def note_part(self, upload: Upload, part_id: str, part: StoredPart, limit: int) -> bool:
         known = self._known(upload)
-        fits = known.received + part.bytes <= known.bytes and len(known.parts) < most
+        fits = known.received + part.bytes <= known.bytes and len(known.parts) < limit
         if known.status != PENDING or part_id in known.parts or not fits:
             return False
         self._keep(replace(known, parts={**known.parts, part_id: part}))

@@ -34,7 +34,7 @@ def deployment(
 
 def answer(body: Any, status: int = 200, retry_after: float | None = None) -> Answer:
     """An HTTP answer with a JSON body."""
-    return Answer(status, json.dumps(body).encode(), "application/json", retry_after)
+    return Answer(status, json.dumps(body).encode(), retry_after)
 
 
 @dataclass

@@ -4,12 +4,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from aws_lambda_powertools.event_handler import Response
-
 from gateway import compose
 from gateway.accounts import limits
 from gateway.http import (
     Event,
+    Response,
     Route,
     caller_of,
     json_response,
@@ -22,36 +21,36 @@ from gateway.lifecycle import prepare
 from gateway.providers.operators import Operator
 
 
-def register(event: Event, _context: Any) -> "Response[str]":
+def register(event: Event, _context: Any) -> Response:
     headers = count_change(event)
     return json_response(operator(event).register(read_json(event)), headers=headers)
 
 
-def upload_manifest(event: Event, _context: Any) -> "Response[str]":
+def upload_manifest(event: Event, _context: Any) -> Response:
     headers = count_change(event)
     return json_response(operator(event).upload_manifest(read_json(event)), headers=headers)
 
 
-def heartbeat(event: Event, _context: Any) -> "Response[str]":
+def heartbeat(event: Event, _context: Any) -> Response:
     return json_response(operator(event).heartbeat(read_json(event)))
 
 
-def list_providers(event: Event, _context: Any) -> "Response[str]":
+def list_providers(event: Event, _context: Any) -> Response:
     return json_response(operator(event).list_providers())
 
 
-def change_provider(event: Event, _context: Any) -> "Response[str]":
+def change_provider(event: Event, _context: Any) -> Response:
     headers, name = count_change(event), path_parameter(event, "name")
     return json_response(operator(event).change_provider(name, read_json(event)), headers=headers)
 
 
-def change_service(event: Event, _context: Any) -> "Response[str]":
+def change_service(event: Event, _context: Any) -> Response:
     headers = count_change(event)
     name, service = path_parameter(event, "name"), path_parameter(event, "service")
     return json_response(operator(event).change_service(name, service, read_json(event)), headers=headers)
 
 
-def delete_provider(event: Event, _context: Any) -> "Response[str]":
+def delete_provider(event: Event, _context: Any) -> Response:
     return json_response(operator(event).delete(path_parameter(event, "name")))
 
 

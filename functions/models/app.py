@@ -3,25 +3,32 @@
 import time
 from typing import Any
 
-from aws_lambda_powertools.event_handler import Response
-
 from gateway import compose
 from gateway.errors import NotFound
-from gateway.http import Event, Route, caller_of, json_response, lambda_handler, own_hosts, path_parameter
+from gateway.http import (
+    Event,
+    Response,
+    Route,
+    caller_of,
+    json_response,
+    lambda_handler,
+    own_hosts,
+    path_parameter,
+)
 from gateway.lifecycle import prepare
 from gateway.models import slug_of
 from gateway.providers import model_list
 from gateway.providers.deployments import Deployment, usable
 
 
-def list_models(event: Event, _context: Any) -> "Response[str]":
+def list_models(event: Event, _context: Any) -> Response:
     caller = caller_of(event)
     listing = compose.catalog().listing(caller.user_id)
     online = callable_now(listing.deployments, event)
     return json_response(model_list.list_models(online, caller.user_id, is_cut=listing.is_cut))
 
 
-def retrieve_model(event: Event, _context: Any) -> "Response[str]":
+def retrieve_model(event: Event, _context: Any) -> Response:
     asked = slug_of(path_parameter(event, "id"))
     pool = model_list.pool_of(asked, deployments_of(asked, event))
     slug = pool[0].model.slug if pool else asked

@@ -4,31 +4,29 @@ import json
 from pathlib import Path
 from typing import Any
 
-from aws_lambda_powertools.event_handler import Response
-
 from gateway import site
-from gateway.http import Event, Route, header_of, json_response, lambda_handler, path_parameter
+from gateway.http import Event, Response, Route, header_of, json_response, lambda_handler, path_parameter
 from gateway.settings import request_settings
 from gateway.site import Asset
 
 HERE = Path(__file__).parent
 
 
-def healthz(_event: Event, _context: Any) -> "Response[str]":
+def healthz(_event: Event, _context: Any) -> Response:
     return json_response({"status": "ok"}, headers={"cache-control": "no-store"})
 
 
-def openapi(event: Event, _context: Any) -> "Response[str]":
+def openapi(event: Event, _context: Any) -> Response:
     return serve(site.asset(HERE, "openapi.json"), event)
 
 
-def playground(event: Event, _context: Any) -> "Response[str]":
+def playground(event: Event, _context: Any) -> Response:
     if event["path"].endswith("/"):  # the page's relative URLs are relative to /playground
-        return Response(308, body="", headers={"location": "../playground"})
+        return Response(308, "", {"location": "../playground"})
     return serve(site.asset(HERE / "playground", "index.html"), event)
 
 
-def playground_asset(event: Event, _context: Any) -> "Response[str]":
+def playground_asset(event: Event, _context: Any) -> Response:
     name = path_parameter(event, "asset")
     if name == "config.json":
         config = {"single_request_bytes": request_settings().single_request_bytes}
@@ -36,11 +34,11 @@ def playground_asset(event: Event, _context: Any) -> "Response[str]":
     return serve(site.asset(HERE / "playground", name), event)
 
 
-def serve(asset: Asset, event: Event) -> "Response[str]":
+def serve(asset: Asset, event: Event) -> Response:
     headers = site.HEADERS | {"etag": asset.etag}
     if asset.etag in header_of(event, "if-none-match"):
-        return Response(304, body="", headers=headers)
-    return Response(200, content_type=asset.content_type, body=asset.text, headers=headers)
+        return Response(304, "", headers)
+    return Response(200, asset.text, headers | {"Content-Type": asset.content_type})
 
 
 ROUTES = (

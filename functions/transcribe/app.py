@@ -3,12 +3,11 @@
 import time
 from typing import Any
 
-from aws_lambda_powertools.event_handler import Response
-
 from gateway import compose, deadline
 from gateway.errors import NotFound
 from gateway.http import (
     Event,
+    Response,
     Route,
     api_gateway_id_of,
     caller_of,
@@ -23,33 +22,33 @@ from gateway.http import (
 from gateway.lifecycle import prepare
 from gateway.settings import transcribe_settings
 from gateway.transcription import service
-from gateway.transcription.service import Call
+from gateway.transcription.service import RequestContext
 
 
-def transcribe(event: Event, _context: Any) -> "Response[str]":
+def transcribe(event: Event, _context: Any) -> Response:
     began = time.monotonic()
-    reply = service.run(call_of(event, began), lambda: read_form(event), compose.transcription())
+    reply = service.run(context_of(event, began), lambda: read_form(event), compose.transcription())
     took = {"openai-processing-ms": str(round((time.monotonic() - began) * 1000))}
     return json_response(reply.body, headers=reply.headers | took)
 
 
-def translate(_event: Event, _context: Any) -> "Response[str]":
+def translate(_event: Event, _context: Any) -> Response:
     raise NotFound("Translations are not available: use POST /v1/audio/transcriptions.")
 
 
-def call_of(event: Event, began: float) -> Call:
+def context_of(event: Event, began: float) -> RequestContext:
     budget = min(transcribe_settings().request_budget_seconds, deadline.left())
     via, proxies = via_of(event)
-    return Call(
-        caller_of(event),
-        request_id_of(event),
-        time.time(),
-        began + budget,
-        via,
-        proxies,
-        own_hosts(event),
-        api_gateway_id_of(event),
-        client_id_of(event),
+    return RequestContext(
+        caller=caller_of(event),
+        request_id=request_id_of(event),
+        started_at=time.time(),
+        deadline=began + budget,
+        via=via,
+        proxies=proxies,
+        own_hosts=own_hosts(event),
+        api_gateway_request_id=api_gateway_id_of(event),
+        client_request_id=client_id_of(event),
     )
 
 

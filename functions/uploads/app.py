@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from aws_lambda_powertools.event_handler import Response
-
 from gateway import compose
 from gateway.errors import MissingFile
 from gateway.http import (
     Event,
+    Response,
     Route,
     caller_of,
     json_response,
@@ -23,19 +22,19 @@ from gateway.settings import request_settings
 from gateway.uploads import Uploads
 
 
-def create(event: Event, _context: Any) -> "Response[str]":
+def create(event: Event, _context: Any) -> Response:
     return json_response(uploads(event).create(read_json(event)))
 
 
-def add_part(event: Event, _context: Any) -> "Response[str]":
+def add_part(event: Event, _context: Any) -> Response:
     return json_response(uploads(event).add_part(path_parameter(event, "id"), form(event)))
 
 
-def complete(event: Event, _context: Any) -> "Response[str]":
+def complete(event: Event, _context: Any) -> Response:
     return json_response(uploads(event).complete(path_parameter(event, "id"), read_json(event)))
 
 
-def cancel(event: Event, _context: Any) -> "Response[str]":
+def cancel(event: Event, _context: Any) -> Response:
     return json_response(uploads(event).cancel(path_parameter(event, "id")))
 
 

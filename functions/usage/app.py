@@ -3,16 +3,14 @@
 import time
 from typing import Any
 
-from aws_lambda_powertools.event_handler import Response
-
 from gateway import compose
-from gateway.http import Event, Route, caller_of, json_response, lambda_handler
+from gateway.http import Event, Response, Route, caller_of, json_response, lambda_handler
 from gateway.lifecycle import prepare
 from gateway.usage import totals
 from gateway.usage.totals import Question
 
 
-def usage(event: Event, _context: Any) -> "Response[str]":
+def usage(event: Event, _context: Any) -> Response:
     question = Question.read(event.get("queryStringParameters") or {}, time.time())
     found = compose.totals().read(caller_of(event).user_id, question)
     return json_response(totals.answer(found, question.group_by))

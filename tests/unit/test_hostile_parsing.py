@@ -56,6 +56,11 @@ def _header_lines(text: str) -> Any:
     )
 
 
+def _form_body(text: str) -> Any:
+    part = f'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n{text}\r\n'.encode()
+    return multipart.read("multipart/form-data; boundary=b", part + b"--b--")
+
+
 def _json_body(text: str) -> Any:
     return http.read_json({"body": text, "isBase64Encoded": False})
 
@@ -101,6 +106,11 @@ PARSERS: dict[str, tuple[Parser, int, list[str]]] = {
         _header_lines,
         4096,
         [";", ";a=", "\r\na:", "\r\n:", "\r\n ", "\r", "\n", "\x1c", "\r\nFrom "],
+    ),
+    "form body": (
+        _form_body,
+        FIELD,
+        ["\r\n--b", "\r\n--b\r\n", "\r\n--b--", "\r\n--", "\r", "\r\n", "-", "b"],
     ),
     "Authorization": (authorization.bearer_key, HEAD, [" ", "Bearer ", "sk-", "a"]),
     "If-None-Match": (lambda text: '"0123456789abcdef"' in text, HEAD, ['"', '"0123456789abcde', ","]),

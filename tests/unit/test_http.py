@@ -1,11 +1,24 @@
 """How the edge reads API Gateway events, above all what a client can write into them."""
 
+import json
 import re
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from gateway.http import api_gateway_id_of, client_id_of, new_request_id, own_hosts, via_of
+from gateway.http import (
+    Event,
+    Response,
+    Route,
+    api_gateway_id_of,
+    client_id_of,
+    lambda_handler,
+    new_request_id,
+    own_hosts,
+    via_of,
+)
 
 
 def event(**changes: Any) -> dict[str, Any]:
@@ -61,3 +74,47 @@ def test_the_gateways_own_hosts_are_the_apis_and_the_requested_one() -> None:
     assert own_hosts(event(requestContext=context)) == {"a1b2.execute-api.", "stt.example.com:443"}
     local = {"apiId": "local", "domainName": "127.0.0.1:3000"}
     assert "127.0.0.1:3000" in own_hosts(event(requestContext=local))
+
+
+def _answering(text: str) -> Callable[[Event, Any], Response]:
+    return lambda _event, _context: Response(200, text, {})
+
+
+def answered(method: str, path: str) -> tuple[int, str]:
+    """The status and body for a path, from a handler whose routes answer with their own path."""
+    shapes = ("/v1/models", "/v1/models/{id+}", "/v1/providers/{name}", "/openapi.json")
+    routes = [Route("GET", shape, _answering(shape)) for shape in shapes]
+    event = {"httpMethod": method, "path": path, "requestContext": {}}
+    context = SimpleNamespace(get_remaining_time_in_millis=lambda: 1000)
+    reply = lambda_handler(routes)(event, context)
+    return reply["statusCode"], reply["body"]
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/v1/models", "/v1/models"),
+        ("/v1/models/", "/v1/models"),
+        ("/v1/models/whisper", "/v1/models/{id+}"),
+        ("/v1/models/openai/whisper", "/v1/models/{id+}"),
+        ("/v1/providers/local", "/v1/providers/{name}"),
+        ("/openapi.json", "/openapi.json"),
+    ],
+)
+def test_a_path_is_answered_by_its_route(path: str, route: str) -> None:
+    assert answered("GET", path) == (200, route)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/models"),
+        ("GET", "/v1"),
+        ("GET", "/v1/providers/a/b"),
+        ("GET", "/openapi-json"),
+        ("GET", "/v1/models\n"),
+    ],
+)
+def test_a_path_or_method_without_a_route_is_not_found(method: str, path: str) -> None:
+    status, body = answered(method, path)
+    assert (status, json.loads(body)["error"]["type"]) == (404, "not_found")

@@ -256,6 +256,13 @@ def test_a_header_line_that_is_not_a_name_and_a_value_is_refused(line: bytes) ->
         multipart.read(CONTENT_TYPE, form(line + b"\r\n" + NAMED + b"\r\n\r\nx"))
 
 
+def test_similar_bytes_may_occur_often_but_not_without_limit() -> None:
+    content = b"\r\n--frontierX" * (multipart.MAX_OCCURRENCES - 1)
+    assert bytes(multipart.read(CONTENT_TYPE, form(audio(content)))[0].content) == content
+    with pytest.raises(InvalidRequest, match="boundary more than 8192 times"):
+        multipart.read(CONTENT_TYPE, form(audio(content + b"\r\n--frontierX")))
+
+
 def test_the_first_delimiter_that_closes_the_form_ends_it() -> None:
     body = form(field("a", b"1")) + form(field("b", b"2"))
     assert [part.name for part in multipart.read(CONTENT_TYPE, body)] == ["a"]

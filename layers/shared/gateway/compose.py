@@ -137,14 +137,14 @@ def transcription() -> "Dependencies":
         allow_private=settings.catalog.allow_private, ca_bundle=settings.provider_ca_bundle
     )
     return Dependencies(
-        settings,
-        catalog(),
-        client,
-        open_upload,
-        credentials().decrypt,
-        limits(),
-        usage().save,
-        _report(),
+        settings=settings,
+        catalog=catalog(),
+        client=client,
+        open_upload=open_upload,
+        decrypt=credentials().decrypt,
+        limits=limits(),
+        save=usage().save,
+        report=_report(),
     )
 
 

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pybase64
-from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.exceptions import ServiceError
 
 from gateway import deadline
 from gateway.accounts.keys import Caller
@@ -38,7 +36,15 @@ EXPOSED = (
     "openai-processing-ms,x-ratelimit-limit-requests,x-ratelimit-remaining-requests,x-ratelimit-reset-requests"
 )
 ALWAYS = {"access-control-allow-origin": "*", "access-control-expose-headers": EXPOSED}
-NO_ROUTE = "No such route: this path and method are not part of the API. GET /openapi.json lists what is."
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer: its status, its body's text, and its headers."""
+
+    status_code: int
+    body: str
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +53,44 @@ class Route:
 
     method: str
     path: str
-    answer: "Callable[[Event, Any], Response[str]]"
+    answer: Callable[[Event, Any], Response]
 
 
 def lambda_handler(routes: Sequence[Route]) -> Callable[[Event, Any], dict[str, Any]]:
     """Build the Lambda handler of the routes. It renders every error in the envelope, adds the common headers, and
     ends before the function's deadline."""
-    app = APIGatewayRestResolver()
-    app.exception_handler(GatewayError)(_error_response)
-    # Powertools' own 404 and 405, which the handler below would turn into a 500.
-    app.exception_handler(ServiceError)(lambda _: _error_response(NotFound(NO_ROUTE)))
-    app.exception_handler(Exception)(_defect_response)
-    for route in routes:
-        pattern = re.sub(r"\{\w+\}", "[^/]+", re.sub(r"\{\w+\+\}", ".+", route.path))
-        app.route(pattern, method=route.method)(_answering(route, app))
+    patterns = [(route.method, _pattern(route.path), route) for route in routes]
 
     def handle(event: Event, context: Any) -> dict[str, Any]:
         request_id = begin(event)
+        method, path = event["httpMethod"], event["path"]
+        fits = (route for known, pattern, route in patterns if method == known and pattern.fullmatch(path))
         with deadline.within(context.get_remaining_time_in_millis() / 1000 - deadline.MARGIN_SECONDS):
-            reply = app.resolve(event, context)
-        headers = reply.setdefault("multiValueHeaders", {})
-        for name, value in {**ALWAYS, "x-request-id": request_id}.items():
-            headers[name] = [value]
-        return reply
+            reply = answer(next(fits, _NO_ROUTE), event, context)
+        headers = {**reply.headers, **ALWAYS, "x-request-id": request_id}
+        return {
+            "statusCode": reply.status_code,
+            "body": reply.body,
+            "isBase64Encoded": False,
+            "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        }
 
     return handle
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """The paths of a route: `{name}` is one segment, `{name+}` one or more; slashes at the end do not matter."""
+    segments = re.sub(r"\{\w+(\+?)\}", lambda name: ".+" if name[1] else "[^/]+", path.replace(".", "[.]"))
+    return re.compile(f"{segments}/*")
+
+
+def _no_route(_event: Event, _context: Any) -> Response:
+    raise NotFound(
+        "No such route: this path and method are not part of the API. GET /openapi.json lists what is."
+    )
+
+
+_NO_ROUTE = Route("", "", _no_route)
 
 
 def begin(event: Event) -> str:
@@ -82,7 +101,7 @@ def begin(event: Event) -> str:
     return request_id
 
 
-def answer(route: Route, event: Event, context: Any) -> "Response[str]":
+def answer(route: Route, event: Event, context: Any) -> Response:
     """Call the route's function, as the Lambda edge does. Every error becomes an answer in the envelope."""
     try:
         return route.answer(event, context)
@@ -92,18 +111,13 @@ def answer(route: Route, event: Event, context: Any) -> "Response[str]":
         return _defect_response(error)
 
 
-def _answering(route: Route, app: APIGatewayRestResolver) -> "Callable[[], Response[str]]":
-    # The resolver keeps the event in `app`; only this function reads it there.
-    return lambda: route.answer(app.current_event.raw_event, app.lambda_context)
-
-
-def _error_response(error: GatewayError) -> "Response[str]":
+def _error_response(error: GatewayError) -> Response:
     if error.__cause__ is not None:
         _log_defect(error.__cause__)
     return json_response(error.envelope(), status=error.status, headers=error.headers)
 
 
-def _defect_response(error: Exception) -> "Response[str]":
+def _defect_response(error: Exception) -> Response:
     _log_defect(error)
     return _error_response(InternalError())
 
@@ -115,12 +129,10 @@ def _log_defect(error: BaseException) -> None:
     logger.error("unhandled", extra={"kind": type(error).__name__, "where": where})
 
 
-def json_response(
-    body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> "Response[str]":
+def json_response(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Build a JSON response. `body` is JSON text, or a value to serialise."""
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return Response(status, content_type="application/json", body=text, headers=dict(headers or {}))
+    return Response(status, text, {**(headers or {}), "Content-Type": "application/json"})
 
 
 def new_request_id() -> str:

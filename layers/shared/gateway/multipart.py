@@ -13,6 +13,8 @@ from urllib.parse import unquote
 from gateway.errors import InvalidRequest
 
 MAX_PARTS = 128
+# Of delimiters and of similar bytes in content. A boundary with 16 random characters never occurs in audio.
+MAX_OCCURRENCES = 8192
 MAX_BLOCK_BYTES = 4096
 MAX_HEADER_BYTES = 16_384
 # RFC 2046 section 5.1.1: 1 to 70 characters of this set, the last not a space.
@@ -135,15 +137,21 @@ def _delimiters(body: bytes | bytearray, dashed: bytes) -> Iterator[tuple[int, i
 
 
 def _starts(body: bytes | bytearray, dashed: bytes) -> Iterator[int]:
-    """Find where a line break and `dashed` start, in order; -2 if the body starts with `dashed`.
+    """Find where a line break and `dashed` start, in order; -2 if the body starts with `dashed`. Raises InvalidRequest.
 
     `rfind` takes the same time with every boundary, because a carriage return occurs only at the start of what it
     looks for. `find` takes up to three times as long, depending on the boundary's characters.
     """
     search = b"\r\n" + dashed
-    starts, end = [], len(body)
+    starts: list[int] = []
+    end = len(body)
     while (end := body.rfind(search, 0, end)) >= 0:
         starts.append(end)
+        if len(starts) > MAX_OCCURRENCES:
+            raise InvalidRequest(
+                f"The multipart body contains its boundary more than {MAX_OCCURRENCES} times: "
+                f"use a long random boundary, and send at most {MAX_PARTS} parts."
+            )
     if body.startswith(dashed):
         starts.append(-2)
     return reversed(starts)

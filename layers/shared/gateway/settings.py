@@ -12,15 +12,15 @@ def _flag(env: Mapping[str, str], name: str) -> bool:
     return env.get(name, "").strip().lower() == "true"
 
 
-def _number(env: Mapping[str, str], name: str, default: float, *, least: float = 0.0) -> float:
-    """Read a number. Raises ValueError, which names the variable, when it is not one or is below `least`."""
+def _number(env: Mapping[str, str], name: str, default: float, *, minimum: float = 0.0) -> float:
+    """Read a number. Raises ValueError, which names the variable, when it is not one or is below `minimum`."""
     text = env.get(name, "").strip() or str(default)
     try:
         value = float(text)
     except ValueError:
         value = float("nan")
-    if not least <= value < float("inf"):
-        raise ValueError(f"{name} must be a number of at least {least:g}")
+    if not minimum <= value < float("inf"):
+        raise ValueError(f"{name} must be a number of at least {minimum:g}")
     return value
 
 
@@ -75,9 +75,9 @@ class TranscribeSettings:
         """Read the variables that template.yaml declares on TranscribeFunction."""
         return cls(
             catalog=CatalogSettings.read(env),
-            request_budget_seconds=_number(env, "REQUEST_BUDGET_SECONDS", 600, least=0.1),
-            max_attempts=int(_number(env, "MAX_ATTEMPTS", 3, least=1)),
-            max_audio_seconds=_number(env, "MAX_AUDIO_SECONDS", 14400, least=1),
+            request_budget_seconds=_number(env, "REQUEST_BUDGET_SECONDS", 600, minimum=0.1),
+            max_attempts=int(_number(env, "MAX_ATTEMPTS", 3, minimum=1)),
+            max_audio_seconds=_number(env, "MAX_AUDIO_SECONDS", 14400, minimum=1),
             require_measured_audio=_flag(env, "REQUIRE_MEASURED_AUDIO"),
             provider_ca_bundle=env.get("PROVIDER_CA_BUNDLE") or None,
             max_in_flight_per_user=int(_number(env, "MAX_IN_FLIGHT_PER_USER", 50)),
@@ -94,7 +94,7 @@ class RequestSettings:
     @classmethod
     def read(cls, env: Mapping[str, str] = os.environ) -> Self:
         """Read SINGLE_REQUEST_BYTES."""
-        return cls(single_request_bytes=int(_number(env, "SINGLE_REQUEST_BYTES", 4_400_000, least=1)))
+        return cls(single_request_bytes=int(_number(env, "SINGLE_REQUEST_BYTES", 4_400_000, minimum=1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class UsageSettings:
     @classmethod
     def read(cls, env: Mapping[str, str] = os.environ) -> Self:
         """Read USAGE_RETENTION_DAYS."""
-        return cls(retention_days=int(_number(env, "USAGE_RETENTION_DAYS", 400, least=1)))
+        return cls(retention_days=int(_number(env, "USAGE_RETENTION_DAYS", 400, minimum=1)))
 
 
 @cache

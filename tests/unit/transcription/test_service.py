@@ -22,7 +22,7 @@ from gateway.errors import (
 from gateway.multipart import Part
 from gateway.settings import TranscribeSettings
 from gateway.transcription import service
-from gateway.transcription.service import Call, Dependencies, Reply
+from gateway.transcription.service import Dependencies, Reply, RequestContext
 from gateway.upstream.client import ProviderError
 from gateway.usage.record import Record
 from tests.fakes import ALICE, BOB, FakeCatalog, FakeClock, FakeLimits, FakeProviderClient, answer, deployment
@@ -65,7 +65,7 @@ class World:
         self.clock = FakeClock()
         self.limits = FakeLimits()
         found = list(deployments) or [deployment(name, features=["timestamps"]) for name in answers]
-        self.gateway = Dependencies(
+        self.dependencies = Dependencies(
             settings=replace(SETTINGS, **settings),
             catalog=FakeCatalog(found),
             client=self.client,  # type: ignore[arg-type]
@@ -78,7 +78,9 @@ class World:
         )
 
     def run(self, parts: Sequence[Part], caller: Caller = ALICE, **call: Any) -> Reply:
-        return service.run(Call(caller, "r1", 0.0, self.clock() + 30, **call), lambda: parts, self.gateway)
+        return service.run(
+            RequestContext(caller, "r1", 0.0, self.clock() + 30, **call), lambda: parts, self.dependencies
+        )
 
     def fail(self, parts: Sequence[Part], caller: Caller = ALICE, **call: Any) -> GatewayError:
         with pytest.raises(GatewayError) as error:
@@ -223,7 +225,7 @@ def test_an_unreadable_form_is_also_recorded() -> None:
         raise InvalidRequest("broken")
 
     with pytest.raises(InvalidRequest):
-        service.run(Call(ALICE, "r1", 0.0, 30.0), broken, world.gateway)
+        service.run(RequestContext(ALICE, "r1", 0.0, 30.0), broken, world.dependencies)
     assert (world.record.error_type, world.record.http_status) == ("invalid_request_error", 400)
 
 
@@ -244,7 +246,9 @@ def test_a_record_is_written_before_the_caller_gets_the_answer() -> None:
 
     with pytest.raises(RuntimeError):
         service.run(
-            Call(ALICE, "r1", 0.0, world.clock() + 30), lambda: form(MODEL), replace(world.gateway, save=lose)
+            RequestContext(ALICE, "r1", 0.0, world.clock() + 30),
+            lambda: form(MODEL),
+            replace(world.dependencies, save=lose),
         )
 
 
@@ -278,7 +282,9 @@ def test_another_users_upload_is_not_found() -> None:
     parts = [*form(MODEL, file=b""), Part("file_id", None, memoryview(b"file_1"))]
     with pytest.raises(NotFound):
         service.run(
-            Call(ALICE, "r1", 0.0, 30.0), lambda: parts, replace(world.gateway, open_upload=open_upload)
+            RequestContext(ALICE, "r1", 0.0, 30.0),
+            lambda: parts,
+            replace(world.dependencies, open_upload=open_upload),
         )
 
 
@@ -451,6 +457,6 @@ def test_the_record_is_written_before_waiting_for_limits() -> None:
             return lambda: done.append("given back")
 
     world = World(home=answer({"text": "hi"}))
-    gateway = replace(world.gateway, limits=Slow(), save=lambda _: done.append("kept"))
-    service.run(Call(ALICE, "r1", 0.0, world.clock() + 30), lambda: form(MODEL), gateway)
+    gateway = replace(world.dependencies, limits=Slow(), save=lambda _: done.append("kept"))
+    service.run(RequestContext(ALICE, "r1", 0.0, world.clock() + 30), lambda: form(MODEL), gateway)
     assert done == ["begun", "kept", "given back"]

@@ -89,21 +89,21 @@ class Admission:
 
 
 def admit(
-    caller: Caller, store: "LimitStore", now: float, *, most_in_flight: int, lease_seconds: float
+    caller: Caller, store: "LimitStore", now: float, *, max_in_flight: int, lease_seconds: float
 ) -> Admission:
     """Count one transcription against the user's rate and give it a place in flight. Raises RateLimited.
 
-    `most_in_flight` is the max per user; 0 means no limit. A place that is not released is free again after
+    `max_in_flight` is the max per user; 0 means no limit. A place that is not released is free again after
     `lease_seconds`.
     """
     limit = caller.limits.requests_per_minute
-    if limit is None and not most_in_flight:
+    if limit is None and not max_in_flight:
         return Admission()
-    claim = Claim(caller.user_id, REQUESTS, _rate(limit), most_in_flight, lease_seconds)
+    claim = Claim(caller.user_id, REQUESTS, _rate(limit), max_in_flight, lease_seconds)
     taken = store.take(claim, now)
     if taken.refused == "in_flight":
         raise RateLimited(
-            f"This user has {most_in_flight} transcriptions in progress, which is the limit. "
+            f"This user has {max_in_flight} transcriptions in progress, which is the limit. "
             "Wait until one of them ends, then try again.",
             headers={"retry-after": "1"},
         )

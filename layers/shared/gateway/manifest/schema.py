@@ -57,9 +57,11 @@ def _one_of(accepted: tuple[str, ...]) -> Check:
     return _text(lambda value: value in accepted, f"must be one of [{', '.join(accepted)}]")
 
 
-def _integer(least: int, most: int) -> Check:
+def _integer(minimum: int, maximum: int) -> Check:
     limits = (
-        "a positive integer" if (least, most) == (1, LARGEST_NUMBER) else f"an integer from {least} to {most}"
+        "a positive integer"
+        if (minimum, maximum) == (1, LARGEST_NUMBER)
+        else f"an integer from {minimum} to {maximum}"
     )
 
     def check(value: object, path: str, problems: Problems) -> None:
@@ -68,7 +70,7 @@ def _integer(least: int, most: int) -> Check:
             problems.add(
                 path, f"must be {limits}, not {'a fraction' if type(value) is float else kind(value)}"
             )
-        elif not least <= value <= most:
+        elif not minimum <= value <= maximum:
             problems.add(path, f"must be {limits}")
 
     return check
@@ -91,13 +93,13 @@ def _anything(value: object, path: str, problems: Problems) -> None:
         problems.add(path, f"must be an object, not {kind(value)}")
 
 
-def _list(check: Check, most: int | None = None) -> Check:
+def _list(check: Check, limit: int | None = None) -> Check:
     def check_all(value: object, path: str, problems: Problems) -> None:
         if not isinstance(value, list):
             problems.add(path, f"must be a list, not {kind(value)}")
             return
-        if most is not None and len(value) > most:
-            problems.add(path, f"must have at most {most} entries, but has {len(value)}")
+        if limit is not None and len(value) > limit:
+            problems.add(path, f"must have at most {limit} entries, but has {len(value)}")
         for number, item in enumerate(value):
             check(item, f"{path}[{number}]", problems)
 

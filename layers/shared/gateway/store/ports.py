@@ -157,15 +157,15 @@ class UploadStore(Protocol):
         """The user's upload; None when there is none with this id."""
         ...
 
-    def open(self, upload: "Upload", most: int, now: float) -> int | None:
-        """Store a new upload. When `most` are already open, store nothing and return when the first expires."""
+    def open(self, upload: "Upload", limit: int, now: float) -> int | None:
+        """Store a new upload. When `limit` are already open, store nothing and return when the first expires."""
         ...
 
     def write_part(self, upload: "Upload", part_id: str, content: memoryview) -> None:
         """Write a part's bytes. They count once the part is noted."""
         ...
 
-    def note_part(self, upload: "Upload", part_id: str, part: "StoredPart", most: int) -> bool:
+    def note_part(self, upload: "Upload", part_id: str, part: "StoredPart", limit: int) -> bool:
         """Add a part to a pending upload that has room for it; False otherwise."""
         ...
 

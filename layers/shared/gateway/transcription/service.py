@@ -50,7 +50,7 @@ _LEASE_SLACK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RequestContext:
     """One request before its body is read.
 
     `started_at` is in epoch seconds, `deadline` in seconds on the monotonic clock. `via` is the gateways' own header,
@@ -115,17 +115,19 @@ class Dependencies:
     clock: Callable[[], float] = time.monotonic
 
 
-def run(call: Call, read_form: Callable[[], Sequence[Part]], gateway: Dependencies) -> Reply:
+def run(
+    context: RequestContext, read_form: Callable[[], Sequence[Part]], dependencies: Dependencies
+) -> Reply:
     """Transcribe. Raises GatewayError. Stores the usage record before it returns or raises."""
-    steps = _take(call, read_form, gateway)
-    record = _record(call, steps, gateway.now())
+    steps = _take(context, read_form, dependencies)
+    record = _record(context, steps, dependencies.now())
     with deadline.extended(deadline.MARGIN_SECONDS):
         # Return the lease and unused seconds while the record is written, then wait for them.
         given_back = limits.close(
-            call.caller, steps.admission, steps.reservation, record.billed_seconds, gateway.limits
+            context.caller, steps.admission, steps.reservation, record.billed_seconds, dependencies.limits
         )
-        gateway.save(record)
-        gateway.report(record)
+        dependencies.save(record)
+        dependencies.report(record)
         given_back()
     headers = steps.admission.headers() if steps.admission else {}
     if steps.reply:
@@ -136,27 +138,39 @@ def run(call: Call, read_form: Callable[[], Sequence[Part]], gateway: Dependenci
     raise InternalError({"x-should-retry": "false"} | headers) from steps.failure
 
 
-def _take(call: Call, read_form: Callable[[], Sequence[Part]], gateway: Dependencies) -> Steps:
+def _take(
+    context: RequestContext, read_form: Callable[[], Sequence[Part]], dependencies: Dependencies
+) -> Steps:
     """Run the steps in the contract's order, up to the first that fails."""
     admission = sent = file = request = reservation = outcome = reply = failure = None
     pool: Sequence[Deployment] = ()
     try:
-        via = _check_loop(call, gateway.settings.gateway_id)
-        admission = _admit(call, gateway)
+        via = _check_loop(context, dependencies.settings.gateway_id)
+        admission = _admit(context, dependencies)
         parts = read_form()
-        sent = find_file(parts, gateway.open_upload(call.caller))
-        file = admit_file(sent, gateway.settings)
+        sent = find_file(parts, dependencies.open_upload(context.caller))
+        file = admit_file(sent, dependencies.settings)
         request = replace(read_fields(parts, file), via=via)
-        pool = _find(call, request, gateway)
-        reservation = _reserve(call, file, gateway)
-        outcome = _ask(call, request, pool, gateway)
+        pool = _find(context, request, dependencies)
+        reservation = _reserve(context, file, dependencies)
+        outcome = _ask(context, request, pool, dependencies)
         reply = _render(request, outcome)
     except Exception as error:
         failure = error
-    return Steps(admission, sent, file, request, pool, reservation, outcome, reply, failure)
+    return Steps(
+        admission=admission,
+        sent=sent,
+        file=file,
+        request=request,
+        pool=pool,
+        reservation=reservation,
+        outcome=outcome,
+        reply=reply,
+        failure=failure,
+    )
 
 
-def _record(call: Call, steps: Steps, now: float) -> Record:
+def _record(context: RequestContext, steps: Steps, now: float) -> Record:
     """Build the request's usage record from the steps' results. `now` is in epoch seconds."""
     request, file, reply = steps.request, steps.file, steps.reply
     success = steps.outcome.success if steps.outcome else None
@@ -166,10 +180,10 @@ def _record(call: Call, steps: Steps, now: float) -> Record:
     if isinstance(steps.failure, GatewayError):
         failed = steps.failure
     return Record(
-        request_id=call.request_id,
-        user_id=call.caller.user_id,
-        key_id=call.caller.key_id,
-        started_at=call.started_at,
+        request_id=context.request_id,
+        user_id=context.caller.user_id,
+        key_id=context.caller.key_id,
+        started_at=context.started_at,
         model=model or (steps.pool[0].model.slug if steps.pool else asked),
         provider=success.deployment.provider_name if success and reply else None,
         service=success.deployment.service if success and reply else None,
@@ -182,66 +196,81 @@ def _record(call: Call, steps: Steps, now: float) -> Record:
         http_status=failed.status if failed else 200,
         error_type=failed.type if failed else None,
         attempts=steps.outcome.attempts if steps.outcome else (),
-        latency_ms=round((now - call.started_at) * 1000),
-        api_gateway_request_id=call.api_gateway_request_id,
-        client_request_id=call.client_request_id,
+        latency_ms=round((now - context.started_at) * 1000),
+        api_gateway_request_id=context.api_gateway_request_id,
+        client_request_id=context.client_request_id,
         faults=reply.faults if reply else (),
     )
 
 
-def _check_loop(call: Call, gateway_id: str) -> tuple[str, ...]:
+def _check_loop(context: RequestContext, gateway_id: str) -> tuple[str, ...]:
     """Return the ids of the gateways the request passed through, this one last, to send upstream.
 
     Raises LoopDetected when this gateway's id is among them, or when there are MAX_GATEWAYS. Each gateway forwards
     the ids it received, because two gateways that call each other would otherwise see only each other's id.
     """
-    through = tuple(re.findall(_GATEWAY_ID, call.via.lower()))
-    if gateway_id in f"{call.via} {call.proxies}".lower() or len(through) >= MAX_GATEWAYS:
+    through = tuple(re.findall(_GATEWAY_ID, context.via.lower()))
+    if gateway_id in f"{context.via} {context.proxies}".lower() or len(through) >= MAX_GATEWAYS:
         raise LoopDetected
     return *through, gateway_id
 
 
-def _admit(call: Call, gateway: Dependencies) -> Admission:
+def _admit(context: RequestContext, dependencies: Dependencies) -> Admission:
     # The lease ends after the request's deadline.
-    lease_seconds = call.deadline - gateway.clock() + _LEASE_SLACK_SECONDS
+    lease_seconds = context.deadline - dependencies.clock() + _LEASE_SLACK_SECONDS
     return limits.admit(
-        call.caller,
-        gateway.limits,
-        gateway.now(),
-        most_in_flight=gateway.settings.max_in_flight_per_user,
+        context.caller,
+        dependencies.limits,
+        dependencies.now(),
+        max_in_flight=dependencies.settings.max_in_flight_per_user,
         lease_seconds=lease_seconds,
     )
 
 
-def _find(call: Call, request: TranscriptionRequest, gateway: Dependencies) -> list[Deployment]:
+def _find(
+    context: RequestContext, request: TranscriptionRequest, dependencies: Dependencies
+) -> list[Deployment]:
     """Find the deployments of the model that this caller can use. Raises NoProvider."""
-    candidates = gateway.catalog.deployments(request.model, call.caller.user_id)
-    eligible = pool_of(slug_of(request.model), _usable(candidates, call, gateway))
+    candidates = dependencies.catalog.deployments(request.model, context.caller.user_id)
+    eligible = pool_of(slug_of(request.model), _usable(candidates, context, dependencies))
     if not eligible:
-        raise _no_provider(call, gateway)
+        raise _no_provider(context, dependencies)
     return eligible
 
 
-def _usable(candidates: Sequence[Deployment], call: Call, gateway: Dependencies) -> list[Deployment]:
-    settings = gateway.settings.catalog.reached_at(call.own_hosts)
-    return usable(candidates, call.caller, settings, gateway.now())
+def _usable(
+    candidates: Sequence[Deployment], context: RequestContext, dependencies: Dependencies
+) -> list[Deployment]:
+    settings = dependencies.settings.catalog.reached_at(context.own_hosts)
+    return usable(candidates, context.caller, settings, dependencies.now())
 
 
-def _reserve(call: Call, file: AudioFile, gateway: Dependencies) -> Reservation | None:
+def _reserve(context: RequestContext, file: AudioFile, dependencies: Dependencies) -> Reservation | None:
     """Take the audio's seconds from the day's quota. Raises RateLimited."""
     billed = settle(file.audio.seconds, None).billed
-    return limits.reserve_seconds(call.caller, billed, len(file.content), gateway.limits, gateway.now())
+    return limits.reserve_seconds(
+        context.caller, billed, len(file.content), dependencies.limits, dependencies.now()
+    )
 
 
 def _ask(
-    call: Call, request: TranscriptionRequest, pool: Sequence[Deployment], gateway: Dependencies
+    context: RequestContext,
+    request: TranscriptionRequest,
+    pool: Sequence[Deployment],
+    dependencies: Dependencies,
 ) -> Outcome:
     """Try the pool's deployments in order."""
-    ordered = routing.order(pool, call.caller, gateway.cooldown, gateway.clock(), verbose=request.is_verbose)
-    failover = Failover(
-        gateway.client, gateway.cooldown, gateway.decrypt, gateway.settings.max_attempts, gateway.clock
+    ordered = routing.order(
+        pool, context.caller, dependencies.cooldown, dependencies.clock(), verbose=request.is_verbose
     )
-    return failover.run(request, ordered, call.deadline, call.caller.user_id)
+    failover = Failover(
+        dependencies.client,
+        dependencies.cooldown,
+        dependencies.decrypt,
+        dependencies.settings.max_attempts,
+        dependencies.clock,
+    )
+    return failover.run(request, ordered, context.deadline, context.caller.user_id)
 
 
 def _render(request: TranscriptionRequest, outcome: Outcome) -> Reply:
@@ -283,8 +312,8 @@ def _serialise(body: dict[str, Any], tried: int) -> str:
     return text
 
 
-def _no_provider(call: Call, gateway: Dependencies) -> NoProvider:
-    listed = _usable(gateway.catalog.listing(call.caller.user_id).deployments, call, gateway)
+def _no_provider(context: RequestContext, dependencies: Dependencies) -> NoProvider:
+    listed = _usable(dependencies.catalog.listing(context.caller.user_id).deployments, context, dependencies)
     models = callable_models(listed)[:5]
     online = f"Online now: {', '.join(models)}." if models else "No model is online for this key now."
     return NoProvider(f"No online STT provider serves this model to this key. {online}", param="model")

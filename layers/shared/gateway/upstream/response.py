@@ -24,7 +24,6 @@ class Answer:
 
     status: int
     body: bytes
-    content_type: str | None
     retry_after: float | None
 
 
@@ -52,7 +51,6 @@ def read_answer(connection: Connection, deadline: Deadline, limit: int) -> tuple
     answer = Answer(
         status=head.status,
         body=_decoded(body, head.headers.get("content-encoding", ""), limit),
-        content_type=head.headers.get("content-type"),
         retry_after=_retry_after(head.headers.get("retry-after", "")),
     )
     persistent = head.minor_version == 1 and "close" not in head.headers.get("connection", "").lower()

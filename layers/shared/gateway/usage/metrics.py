@@ -3,6 +3,8 @@
 import json
 import sys
 
+from aws_lambda_powertools.metrics.functions import is_metrics_disabled
+
 from gateway.observability import logger, metrics
 from gateway.usage.record import REPORTED, UNKNOWN, Record
 
@@ -33,6 +35,8 @@ def _report(record: Record) -> None:
             "timings that cannot be true were left out",
             extra={"lists": record.faults, "provider": record.provider, "service": record.service},
         )
+    if is_metrics_disabled():
+        return
     values = {name: {"Unit": "Count", "Value": [float(count)]} for name, count in counts.items()}
     values["Latency"] = {"Unit": "Milliseconds", "Value": [float(record.latency_ms)]}
     # `add_metric` and `flush_metrics` take three times as long, and keep values that threads would share.

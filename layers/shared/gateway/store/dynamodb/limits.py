@@ -74,9 +74,9 @@ class LimitStore:
         rate = claim.rate
         if rate and ahead:
             update += ", due = due + :interval"
-            conditions.append("due > :now AND due <= :most")
-            most = now + rate.burst - rate.interval
-            values |= aws.encode({":now": now, ":interval": rate.interval, ":most": most})
+            conditions.append("due > :now AND due <= :limit")
+            limit = now + rate.burst - rate.interval
+            values |= aws.encode({":now": now, ":interval": rate.interval, ":limit": limit})
         elif rate:
             update += ", due = :next"
             conditions.append("(attribute_not_exists(due) OR due <= :now)")
@@ -99,8 +99,8 @@ class LimitStore:
         """Take seconds of a day's quota if they, and at least one, are left."""
         if seconds > quota:
             return False
-        values = {":seconds": seconds, ":most": min(quota - seconds, quota - 1), ":expires": _expiry(day)}
-        condition = "attribute_not_exists(seconds) OR seconds <= :most"
+        values = {":seconds": seconds, ":limit": min(quota - seconds, quota - 1), ":expires": _expiry(day)}
+        condition = "attribute_not_exists(seconds) OR seconds <= :limit"
         try:
             with deadline.within(deadline.left() * _SHARE):
                 return self._update(user_id, f"day#{day}", _ADD_SECONDS, condition, aws.encode(values)).held

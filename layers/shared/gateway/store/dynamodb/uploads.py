@@ -43,16 +43,16 @@ class UploadStore:
         item = aws.get(self.table, f"user#{user_id}", f"upload#{upload_id}", consistent=True)
         return _upload(user_id, item) if item else None
 
-    def open(self, upload: Upload, most: int, now: float) -> int | None:
-        """Store a new upload. When the user already has `most` open uploads, store nothing and return the epoch second
+    def open(self, upload: Upload, limit: int, now: float) -> int | None:
+        """Store a new upload. When the user already has `limit` open uploads, store nothing and return the epoch second
         at which the first of them expires."""
-        if not self._reserve(upload, most):
+        if not self._reserve(upload, limit):
             entries = (aws.get(self.table, f"user#{upload.user_id}", "open", consistent=True) or {}).get(
                 "entries", []
             )
             expiries = {entry: int(entry.partition("#")[0]) for entry in entries}
             self._release(upload.user_id, [entry for entry in entries if expiries[entry] <= now])
-            if not self._reserve(upload, most):
+            if not self._reserve(upload, limit):
                 return min((at for at in expiries.values() if at > now), default=upload.expires_at)
         # Take the place first: a failure in between costs the user a place for an hour, but never exceeds the limit.
         aws.put(self.table, _item(upload))
@@ -64,18 +64,18 @@ class UploadStore:
             Bucket=self.bucket, Key=_key(upload, part_id), Body=bytes(content), ContentLength=len(content)
         )
 
-    def note_part(self, upload: Upload, part_id: str, part: StoredPart, most: int) -> bool:
+    def note_part(self, upload: Upload, part_id: str, part: StoredPart, limit: int) -> bool:
         """Add a new part to a pending upload that has room for it; otherwise change nothing and return False."""
         return self._change(
             upload,
             "SET #parts.#part = :part, received = received + :size",
-            "attribute_not_exists(#parts.#part) AND size(#parts) < :most AND received <= :room",
+            "attribute_not_exists(#parts.#part) AND size(#parts) < :limit AND received <= :room",
             names={"#parts": "parts", "#part": part_id},
             values={
                 ":part": [part.bytes, part.created_at],
                 ":size": part.bytes,
                 ":room": upload.bytes - part.bytes,
-                ":most": most,
+                ":limit": limit,
             },
         )
 
@@ -144,12 +144,12 @@ class UploadStore:
             else:
                 return
 
-    def _reserve(self, upload: Upload, most: int) -> bool:
+    def _reserve(self, upload: Upload, limit: int) -> bool:
         return self._update(
             _table_key(upload.user_id, "open"),
             "SET delete_at = :delete_at ADD entries :entries",
-            "attribute_not_exists(entries) OR size(entries) < :most",
-            values=aws.encode({":most": most, ":delete_at": upload.expires_at + _KEPT_SECONDS})
+            "attribute_not_exists(entries) OR size(entries) < :limit",
+            values=aws.encode({":limit": limit, ":delete_at": upload.expires_at + _KEPT_SECONDS})
             | {":entries": {"SS": [_entry(upload)]}},
         )
 
