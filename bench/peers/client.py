@@ -137,6 +137,7 @@ def run(job: Job) -> Outcome:
                 _continue(key.data, selector, until=began + job.seconds)
     for call in calls:
         call.socket.close()
+    selector.close()
     return outcome
 
 
