@@ -100,6 +100,7 @@ class Play:
         if not self.reads:
             return self.read_provider()
         read = self.luck.choice(self.reads[-3:])
+        public_url = self.luck.choice((None, "https://box.example/v1/"))
         policies = self.luck.choice(({}, {"s0": AccessPolicy("restricted", ("ben",))}))
         manifest = document(*(self.service(number) for number in range(self.luck.randrange(4))))
         results = [
@@ -109,7 +110,7 @@ class Play:
                     document=manifest,
                     uploaded_at=int(self.now),
                     policies=policies,
-                    public_url=self.luck_once("url", read),
+                    public_url=public_url,
                     credentials={"s0": b"\x00\x01", "other": b"\x02"},
                     looping=("s3",),
                 )
@@ -118,10 +119,6 @@ class Play:
         ]
         assert results[0] == results[1]
         return None
-
-    def luck_once(self, what: str, read: object) -> str | None:
-        """The same choice for both stores."""
-        return random.Random(f"{what}{id(read)}").choice((None, "https://box.example/v1/"))
 
     def service(self, number: int) -> dict[str, Any]:
         return service(
@@ -137,8 +134,6 @@ class Play:
         if not self.reads:
             return self.read_provider()
         read = self.luck.choice(self.reads[-3:])
-        if any(each.providers().provider(read[0].owner, read[0].name) is None for each in self.both):
-            return None
         policies = {"s1": AccessPolicy(self.luck.choice((None, "authenticated")), None)}
         errors = tuple(self.luck.sample(("a: is required", "b: is required"), self.luck.randrange(3)))
         results = [
@@ -153,6 +148,7 @@ class Play:
     def delete_provider(self) -> None:
         owner, name = self.luck.choice(USERS), self.luck.choice(NAMES)
         self.same(lambda stores: stores.providers().delete(owner, name))
+        # A read from before must not be saved: DynamoDB would write what lies outside the manifest all the same.
         self.reads = [each for each in self.reads if (each[0].owner, each[0].name) != (owner, name)]
 
     # --- limits
@@ -333,10 +329,10 @@ def shown_deployments(deployments: list[Deployment]) -> list[str]:
     return sorted(shown)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 def test_random_operations_show_the_same_on_both(both: tuple[Stores, Stores], seed: int) -> None:
     play = Play(seed, both)
-    for _ in range(4):
-        for _ in range(OPERATIONS // 4):
+    for _ in range(2):
+        for _ in range(OPERATIONS // 2):
             play.step()
         play.compare()
