@@ -63,31 +63,32 @@ def test_places_of_a_process_that_died_are_free_after_a_start(data_dir: Path) ->
     alone.close()
 
 
-def test_a_directory_that_is_being_restored_is_not_opened(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_directory_that_is_being_restored_is_not_opened(data_dir: Path) -> None:
     open_stores(data_dir).close()
-    monkeypatch.setattr("server.sqlite.stores._WAIT_SECONDS", 0.1)
-    restoring = Occupancy(data_dir)
-    assert restoring.try_alone()
-    with pytest.raises(StoreError, match="to itself"):
-        open_stores(data_dir)
-    restoring.close()
+    with (
+        Occupancy(data_dir).entrance(),
+        pytest.raises(StoreError, match="restoring a backup"),
+        Occupancy(data_dir).entrance(seconds=0.1),
+    ):
+        pytest.fail("two processes are in the entrance")
     open_stores(data_dir).close()
 
 
-def test_a_lock_on_a_directory_that_was_replaced_does_not_count(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    waiting, restoring = Occupancy(tmp_path / "data"), Occupancy(tmp_path / "data")
-    assert restoring.try_alone()
-    assert not waiting.try_alone()
-    (tmp_path / "data").rename(tmp_path / "old")
-    (tmp_path / "data").mkdir()
-    restoring.close()
-    assert not waiting.try_alone()
-    assert waiting.try_alone()
-    assert (tmp_path / "data" / "lock").exists()
-    waiting.close()
+def test_whoever_waits_while_a_directory_is_replaced_enters_the_new_one(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    open_stores(data_dir).close()
+    with ThreadPoolExecutor(1) as threads:
+        with Occupancy(data_dir).entrance():
+            waiting = threads.submit(open_stores, data_dir)
+            data_dir.rename(tmp_path / "old")
+            data_dir.mkdir()
+        stores = waiting.result()
+    key, _ = stores.keys().create("alice")
+    stores.close()
+    assert (data_dir / "gateway.db").exists()
+    stores = open_stores(data_dir)
+    assert stores.keys().knows(key)
+    stores.close()
 
 
 def test_connections_open_again_after_they_were_closed(stores: SqliteStores) -> None:
