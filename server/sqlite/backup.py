@@ -109,12 +109,15 @@ def _opened(path: Path) -> Iterator[apsw.Connection]:
 def _unused(data_dir: Path) -> Iterator[None]:
     """Keep every gateway out of the directory. Raises StoreError when one uses it."""
     occupancy = Occupancy(data_dir)
-    try:
-        if not occupancy.try_alone():
-            raise StoreError(LOCKED, f"A gateway is using {data_dir}. Stop it, restore, then start it again.")
-        yield
-    finally:
-        occupancy.close()
+    with occupancy.entrance():
+        try:
+            if not occupancy.try_alone():
+                raise StoreError(
+                    LOCKED, f"A gateway is using {data_dir}. Stop it, restore, then start it again."
+                )
+            yield
+        finally:
+            occupancy.close()
 
 
 # --- the file

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import apsw
 
-from server.sqlite.failure import StoreError, explained
+from server.sqlite.failure import READ_ONLY, StoreError, explained, store_error
 
 # Earlier versions can corrupt a database in WAL mode when two connections write and checkpoint at the same moment
 # (sqlite.org/wal.html, "The WAL-reset bug").
@@ -39,6 +39,8 @@ def connect(
             path.touch(mode=0o600)  # SQLite gives the files beside it the same mode
         connection = apsw.Connection(str(path), vfs=vfs)
         try:
+            if connection.readonly("main"):  # SQLite opens a file that it cannot write all the same
+                raise store_error(READ_ONLY, path)
             connection.set_busy_timeout(busy_milliseconds)
             connection.pragma("journal_mode", "wal")
             connection.pragma("synchronous", synchronous)

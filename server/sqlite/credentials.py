@@ -5,11 +5,16 @@ import binascii
 import hmac
 import os
 import secrets
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.providers.deployments import CredentialUnavailableError, Deployment
 from server.sqlite.failure import CORRUPT, NO_PERMISSION, StoreError, explained
 from server.sqlite.files import write_once
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12  # what AES-GCM is defined for (NIST SP 800-38D)
@@ -21,10 +26,14 @@ class CredentialStore:
     """Encrypts and decrypts with AES-256-GCM; owner, provider and service are authenticated with the ciphertext."""
 
     def __init__(self, key: bytes) -> None:
-        # Imported here, because its library takes 8 MB and many gateways have no credentials.
+        self._key = key
+
+    @cached_property
+    def _cipher(self) -> "AESGCM":
+        # Imported here, because the library takes 6 MB, and many gateways have no credentials.
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        self._cipher = AESGCM(key)
+        return AESGCM(self._key)
 
     def encrypt(self, credential: str, *place: str) -> bytes:
         """The ciphertext to store."""

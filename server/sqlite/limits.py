@@ -21,6 +21,7 @@ Result = TypeVar("Result")
 _BUSY_MILLISECONDS = 2_000
 # A day's seconds are corrected when its last requests end, which may be after midnight.
 _KEPT_DAYS = 3
+_SET_RATE = "INSERT OR REPLACE INTO rates (user_id, counter, due, counted_at) VALUES (?, ?, ?, ?)"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS rates (
     user_id TEXT NOT NULL,
@@ -75,7 +76,7 @@ class LimitStore:
             due = max(known, now) + claim.rate.interval
             if due > now + claim.rate.burst:
                 return Taken("rate", known)
-            self._connection.execute("INSERT OR REPLACE INTO rates VALUES (?, ?, ?, ?)", (*key, due, now))
+            self._connection.execute(_SET_RATE, (*key, due, now))
         lease = None
         if claim.places:
             expires_at = math.ceil(now + claim.lease_seconds)
@@ -90,9 +91,11 @@ class LimitStore:
         if found is None:
             return 0.0
         due, counted_at = found
-        # After a clock was set back, the time would not come for long. Count on from the same distance.
-        behind = counted_at - now
-        return float(due - behind if behind > MINUTE_SECONDS else due)
+        if counted_at - now > MINUTE_SECONDS:
+            # The clock was set back, so that time would not come for long. Count on from the same distance.
+            due -= counted_at - now
+            self._connection.execute(_SET_RATE, (*key, due, now))
+        return float(due)
 
     def release(self, user_id: str, counter: str, lease: str) -> Wait:
         """Release a place in flight, at once: there is nothing to wait for."""

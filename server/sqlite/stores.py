@@ -20,9 +20,6 @@ from server.sqlite.totals import TotalsStore
 from server.sqlite.uploads import UploadStore
 from server.sqlite.usage import UsageStore
 
-# How long to wait for a process that upgrades the database or restores a backup.
-_WAIT_SECONDS = 10.0
-
 
 def open_stores(data_dir: Path) -> "SqliteStores":
     """Open the stores in `data_dir`, and create what is missing. Raises StoreError.
@@ -36,20 +33,14 @@ def open_stores(data_dir: Path) -> "SqliteStores":
         check_is_local(data_dir)
         make_directory(data_dir / UPLOADS)
     occupancy = Occupancy(data_dir)
-    try:
-        alone = occupancy.try_alone()
-        if not alone:
-            occupancy.share(seconds=_WAIT_SECONDS)
-        stores = SqliteStores(data_dir, occupancy, alone=alone)
+    with occupancy.entrance():
         try:
-            occupancy.share(seconds=_WAIT_SECONDS)
+            alone = occupancy.try_alone()
+            occupancy.share()
+            return SqliteStores(data_dir, occupancy, alone=alone)
         except BaseException:
-            stores.close()
+            occupancy.close()
             raise
-    except BaseException:
-        occupancy.close()
-        raise
-    return stores
 
 
 class SqliteStores:

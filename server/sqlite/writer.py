@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -57,8 +58,7 @@ class Writer:
             batch, is_open = self._next_batch()
             if batch:
                 self._commit(batch)
-        if self._connection:
-            self._connection.close()
+        self._reset()
 
     def _next_batch(self) -> tuple[list[tuple[Job, Future[Any]]], bool]:
         """Wait for a job, and take those that wait behind it. False when the writer is to close after them."""
@@ -119,4 +119,5 @@ class Writer:
         """Close the connection, which rolls back. The next batch opens another, and so starts from a known state."""
         connection, self._connection = self._connection, None
         if connection:
-            connection.close(True)
+            with suppress(apsw.Error):  # a broken disk may refuse this too
+                connection.close(True)
