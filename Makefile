@@ -140,7 +140,7 @@ check-template: .venv-sam/stamp .venv-checkov/stamp
 	.venv-checkov/bin/checkov --config-file .checkov.yaml
 
 # Measures the figures in docs/benchmarks.md. Takes some minutes; use a quiet machine.
-BENCHES := audio cold_start handler provider_client uploads providers
+BENCHES := audio cold_start handler provider_client uploads transcribe_memory providers
 bench: $(VENV)/dev.stamp .venv-sam/stamp
 	@for name in $(BENCHES); do echo "== $$name"; PYTHONPATH=.:layers/shared $(VENV)/bin/python -m bench.$$name || exit 1; done
 

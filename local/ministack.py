@@ -56,7 +56,7 @@ def is_ready(endpoint: str) -> bool:
     return False
 
 
-def _start(address: str, port: int, scratch: str) -> "subprocess.Popen[bytes]":
+def _start(address: str, port: int, scratch: str, *, auth: bool) -> "subprocess.Popen[bytes]":
     environment = {
         **without_aws(os.environ),
         "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}",
@@ -66,6 +66,9 @@ def _start(address: str, port: int, scratch: str) -> "subprocess.Popen[bytes]":
         "IOT_MTLS_ENABLED": "0",
         "GATEWAY_PORT": str(port),
         "LAMBDA_EXECUTOR": "local",
+        "AUTH": str(auth).lower(),
+        # These may do everything, if there are permissions.
+        **{name: CREDENTIALS[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")},
     }
     environment.pop("PYTHONPATH", None)  # the functions must find only what is deployed
     return subprocess.Popen(  # noqa: S603 - a program of our own environment
@@ -87,6 +90,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="local.ministack", description=__doc__)
     parser.add_argument("--port", type=int, default=4566)
     parser.add_argument("--address", default=HOST)
+    parser.add_argument("--auth", action="store_true", help="check credentials and permissions, as IAM does")
     parser.add_argument("--lifeline", action="store_true", help="end when standard input ends")
     arguments = parser.parse_args()
     stopped = threading.Event()
@@ -95,7 +99,7 @@ def main() -> int:
     if arguments.lifeline:
         end_with_parent()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-        process = _start(arguments.address, arguments.port, scratch)
+        process = _start(arguments.address, arguments.port, scratch, auth=arguments.auth)
         try:
             while not stopped.wait(0.2):
                 if process.poll() is not None:

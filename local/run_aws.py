@@ -61,7 +61,7 @@ class AwsRun:
 
     def _deploy(self) -> Deployment:
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._launch("ministack", f"--port={self._port}")
+        self._launch("ministack", f"--port={self._port}", "--auth")
         self._wait_until(lambda: ministack.is_ready(self.endpoint), "MiniStack")
         print("Building the functions (half a minute the first time) ...", flush=True)
         artifacts = self._directory / "built"
@@ -161,7 +161,7 @@ Look after the stack:
   {access} ./gateway-admin keys list alice --stack {STACK}
 
 MiniStack does not have all of API Gateway: it refuses unknown keys, requests without a key and unknown routes in
-words of its own (401 and 403), throttles nothing, and answers CORS preflights without headers.
+words of its own (401 and 403), and answers CORS preflights without headers. docs/sam-local.md has the list.
 
 Ctrl-C stops everything. Nothing is kept."""
 

@@ -106,17 +106,14 @@ def reachable_address() -> str:
 
 
 def fill(endpoint: str) -> None:
-    """Deploys the template, creates alice and bob, and gives the key the name it has in events/env.json."""
+    """Deploys the template, and creates alice and bob, and what events/env.json has other names for."""
     from gateway.store.dynamodb.keys import KeyStore
 
     deployment = deploy(endpoint, ARTIFACTS)
     os.environ.update({**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint})
     create_users(KeyStore(deployment.outputs["KeysTable"]))
-    name_credentials_key(endpoint)
-
-
-def name_credentials_key(endpoint: str) -> None:
-    """An alias for the key whose id is another in every deployment."""
+    # The names that the stack gives these two are different in every deployment.
+    client("s3", endpoint).create_bucket(Bucket=f"{STACK}-uploads")
     key = resource(endpoint, STACK, "CredentialsKey")
     client("kms", endpoint).create_alias(AliasName=f"alias/{STACK}-CredentialsKey", TargetKeyId=key)
 
@@ -126,6 +123,7 @@ def invoke(function: str, case: str) -> bool:
     command = [
         *(str(ROOT / ".venv-sam" / "bin" / "sam"), "local", "invoke", function),
         *("--event", f"events/{case}.json", "--env-vars", "events/env.json"),
+        *("--parameter-overrides", f"Architecture={ARCHITECTURE}"),
         *("--add-host", f"{HOST_OF_CONTAINERS}:host-gateway"),
     ]
     answered = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603

@@ -39,14 +39,19 @@ class Collection:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """A run that ended early has failed already."""
-        looked = session.config.getoption("collectonly")
-        if session.exitstatus == pytest.ExitCode.OK and not looked and self.problem():
+        if session.exitstatus == pytest.ExitCode.OK and ran(session.config) and self.problem():
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not ran(terminalreporter.config):
+            return
         terminalreporter.write_line(
             f"{sum(self.collected.values())} collected, {len(self.reported)} reported"
         )
-        looked = terminalreporter.config.getoption("collectonly")
-        if not looked and (problem := self.problem()):
+        if problem := self.problem():
             terminalreporter.write_line(problem, red=True)
+
+
+def ran(config: pytest.Config) -> bool:
+    """Whether tests were to run, and not only to be listed."""
+    return not config.getoption("collectonly")

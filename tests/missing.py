@@ -57,5 +57,6 @@ def needs(reason: str | None) -> pytest.MarkDecorator:
 
 CURL = program("curl", "apt-get install curl")
 NODE = program("node", "apt-get install nodejs npm")
+PROC = None if Path("/proc/self/fd").is_dir() else "there is no /proc: run this test on Linux"
 CHROMIUM = program("chromium", "apt-get install chromium", *BROWSERS)
 SAM_CLI = None if SAM.exists() else "the SAM CLI is not installed: make .venv-sam/stamp"

@@ -1,6 +1,5 @@
 """ "Show me the call": what it shows, pasted and run, does what the page did."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,12 +7,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests import missing
 from tests.browser.conftest import Open, Publish
 from tests.browser.playground_page import SAMPLE, timed_answer
 
 pytestmark = pytest.mark.browser
 
 NODE_MODULES = Path(__file__).parents[2] / "node_modules"
+PACKAGES = {"curl": "curl", "jq": "jq", "split": "coreutils", "node": "nodejs npm"}
 NAME = 'it\'s a "sample" & more.wav'
 
 
@@ -21,14 +22,14 @@ def command_for(tab: str, code: str, folder: Path) -> list[str]:
     """How a person would run it, in a folder that has the file; skips where a program is missing."""
     needed = {"curl": ["curl", "jq", "split"], "Node": ["node"], "Python": []}[tab]
     for program in needed:
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
+        if reason := missing.program(program, f"apt-get install {PACKAGES[program]}"):
+            pytest.skip(reason)
     if tab == "curl":
         return ["sh", "-c", code]
     if tab == "Python":
         return [sys.executable, "-W", "ignore::ResourceWarning", "-c", code]
-    if not (NODE_MODULES / "openai").exists():
-        pytest.skip("the Node SDK is not installed (npm ci)")
+    if reason := missing.node_package("openai"):
+        pytest.skip(reason)
     (folder / "node_modules").symlink_to(NODE_MODULES)
     (folder / "call.mjs").write_text(code, "utf-8")
     return ["node", "call.mjs"]

@@ -53,7 +53,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with bind(0) as free:
         port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("ministack") / "ministack.log"
-    process = Child("ministack", [f"--port={port}"], environment(), log)
+    process = Child("ministack", [f"--port={port}", "--auth"], environment(), log)
     endpoint = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + START_SECONDS
     try:

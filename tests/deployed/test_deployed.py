@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import boto3
 import openai
 import pytest
 import requests
 
 from local.deployment import ROOT, STACK, client, deploy, resource
+from local.ministack import REGION
 from tests import missing
 from tests.deployed.conftest import Application
 from tests.running import SAMPLE
@@ -56,8 +58,9 @@ def publish(application: Application, key: str, url: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def sdk(application: Application, key: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{application.deployment.url}/v1", api_key=key, timeout=60)
+def sdk(application: Application, key: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{application.deployment.url}/v1", api_key=key, timeout=60) as sdk:
+        yield sdk
 
 
 def until(answer: Callable[[], Any], is_so: Callable[[Any], bool]) -> Any:
@@ -127,8 +130,10 @@ def test_a_transcription_reaches_the_daily_totals_through_the_stream(
 ) -> None:
     key = application.admin("keys", "create", "bob")
     publish(application, key, stub.url)
-    own = openai.OpenAI(base_url=f"{application.deployment.url}/v1", api_key=key, timeout=60)
-    with SAMPLE.open("rb") as file:
+    with (
+        openai.OpenAI(base_url=f"{application.deployment.url}/v1", api_key=key, timeout=60) as own,
+        SAMPLE.open("rb") as file,
+    ):
         own.audio.transcriptions.create(model=MODEL, file=file)
     total = until(lambda: usage(application, key), lambda total: total["requests"] > 0)
     assert total == {"requests": 1, "failed": 0, "seconds": 3}
@@ -163,9 +168,43 @@ def test_env_json_names_what_the_stack_has(application: Application) -> None:
     for function in functions:
         deployed |= function["Environment"]["Variables"]
     for name in given:
-        if name.endswith(("_TABLE", "_BUCKET")):
+        if name.endswith("_TABLE"):
             assert given[name] == deployed[name]
     assert urlsplit(given["USAGE_QUEUE_URL"]).path == urlsplit(deployed["USAGE_QUEUE_URL"]).path
+
+
+def healthz(application: Application) -> int:
+    return requests.get(f"{application.deployment.url}/healthz", timeout=60).status_code
+
+
+def test_a_functions_role_may_do_what_its_policy_says_and_nothing_else(application: Application) -> None:
+    """With the emulator's own evaluation of policies: without it the tests before would prove no permission."""
+    role = resource(application.endpoint, STACK, "AuthorizerFunctionRole")
+    keys, usage_table = (
+        application.deployment.outputs["KeysTable"],
+        application.deployment.outputs["UsageTable"],
+    )
+    dynamodb = assuming(application.endpoint, role)
+    item = {"pk": {"S": "key#x"}, "sk": {"S": "key"}}
+    assert "Item" not in dynamodb.get_item(TableName=keys, Key=item)
+    with pytest.raises(dynamodb.exceptions.ClientError, match="AccessDenied"):
+        dynamodb.put_item(TableName=keys, Item=item)
+    with pytest.raises(dynamodb.exceptions.ClientError, match="AccessDenied"):
+        dynamodb.get_item(TableName=usage_table, Key=item)
+
+
+def assuming(endpoint: str, role: str) -> Any:
+    """A client of DynamoDB with the permissions of a role."""
+    arn = client("iam", endpoint).get_role(RoleName=role)["Role"]["Arn"]
+    given = client("sts", endpoint).assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+    return boto3.client(
+        "dynamodb",
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id=given["AccessKeyId"],
+        aws_secret_access_key=given["SecretAccessKey"],
+        aws_session_token=given["SessionToken"],
+    )
 
 
 def test_a_stack_is_updated_in_place_and_deleted(emulator: str, built: Path) -> None:
@@ -173,13 +212,12 @@ def test_a_stack_is_updated_in_place_and_deleted(emulator: str, built: Path) -> 
     name = "stt-gateway-second"
     first = Application(emulator, deploy(emulator, built, stack=name))
     key = first.admin("keys", "create", "alice", stack=name)
-    second = Application(emulator, deploy(emulator, built, stack=name, MaxAttempts="7"))
-    assert second.deployment == first.deployment
-    function = client("lambda", emulator).get_function_configuration(
-        FunctionName=resource(emulator, name, "TranscribeFunction")
+    second = Application(
+        emulator, deploy(emulator, built, stack=name, ThrottleRatePerSecond="1", ThrottleBurst="2")
     )
-    assert function["Environment"]["Variables"]["MAX_ATTEMPTS"] == "7"
+    assert second.deployment == first.deployment
     assert usage(second, key) == {"requests": 0, "failed": 0, "seconds": 0}
+    until(lambda: healthz(second), lambda status: status == 429)
 
     cloudformation = client("cloudformation", emulator)
     cloudformation.delete_stack(StackName=name)

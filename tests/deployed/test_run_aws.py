@@ -71,7 +71,7 @@ def await_end_of_all(directory: Path) -> None:
         time.sleep(0.2)
 
 
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="there is no /proc to look for processes: use Linux")
+@missing.needs(missing.PROC)
 @missing.needs(missing.CURL)
 def test_the_printed_commands_work_as_pasted_and_ctrl_c_ends_every_process(tmp_path: Path) -> None:
     with run_aws(tmp_path) as process:
@@ -91,7 +91,7 @@ def test_the_printed_commands_work_as_pasted_and_ctrl_c_ends_every_process(tmp_p
         await_end_of_all(tmp_path)
 
 
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="there is no /proc to look for processes: use Linux")
+@missing.needs(missing.PROC)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_that_ends_while_it_starts_leaves_no_emulator(tmp_path: Path, number: signal.Signals) -> None:
     with run_aws(tmp_path) as process:

@@ -76,7 +76,7 @@ def test_the_shipped_sample_is_small() -> None:
 def test_a_human_voice_is_understood(recogniser: Server) -> None:
     recording = Path(__file__).parents[3] / ".." / "shared" / "audio" / "speech_goforward.wav"
     if not recording.exists():
-        pytest.skip("the recording is not part of this repository")
+        pytest.skip(f"the recording is not part of the repository: copy it to {recording.resolve()}")
     assert transcribe(recogniser, recording.read_bytes()).json["text"] == "go forward ten meters"
 
 
@@ -141,7 +141,7 @@ def test_long_audio_is_transcribed_to_its_end_with_times_from_its_start(recognis
 )
 def test_other_formats_are_decoded(recogniser: Server, container: str, codec: str, rate: int) -> None:
     if codec not in av.codecs_available:
-        pytest.skip(f"this PyAV has no {codec}")
+        pytest.skip(f"this PyAV has no {codec}: make clean test")
     # Writing an mp4 needs a file that can seek, such as BytesIO.
     answer = transcribe(recogniser, encoded(container, codec, rate), ("response_format", "verbose_json"))
     assert answer.status == 200

@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from gateway.providers import addresses
 from gateway.upstream.client import USER_AGENT, Answer, ProviderClient, ProviderError, tls_context
+from tests import missing
 from tests.misbehaving_server import MisbehavingServer
 
 AUDIO = bytes(range(256)) * 400
@@ -666,13 +667,12 @@ def test_a_closed_client_can_be_used_again(client: ProviderClient, server: Misbe
     assert connections(server, "ok", 2) == 2
 
 
+@missing.needs(missing.PROC)
 def test_no_failure_leaves_a_socket_behind(
     make_client: Callable[..., ProviderClient], server: MisbehavingServer
 ) -> None:
     client = make_client(connect_seconds=0.2)
     descriptors = Path("/proc/self/fd")
-    if not descriptors.exists():
-        pytest.skip("needs /proc")
     before = len(list(descriptors.iterdir()))
     for fault in ("refuse", "no-handshake", "wrong-certificate", "not-http", "truncated", "never-answer"):
         with pytest.raises(ProviderError):

@@ -19,7 +19,7 @@ def read(name: str) -> bytes:
     """The bytes of one sample; skips the test if there are none."""
     path = FOLDER / name
     if not path.is_file():
-        pytest.skip(f"{path} is missing: the samples of known duration are not part of the repository")
+        pytest.skip(f"the samples of known duration are not part of the repository: copy them to {FOLDER}")
     return path.read_bytes()
 
 
