@@ -16,8 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.running import ROOT
-
+ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 MARKS = ("local", "deployed", "start", "fragment")
 URL, STACK = "http://127.0.0.1:3000", "stt-gateway"
