@@ -23,11 +23,15 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return readme.folder(tmp_path_factory.mktemp("checkout"))
 
 
+def data_dir_of(gateway: Gateway) -> Path:
+    """The local run of the tests has a data directory of its own, and prints it."""
+    printed = re.search(r"^ +data +(\S+)", gateway.log.read_text(), re.MULTILINE)
+    assert printed, gateway.log.read_text()
+    return readme.ROOT / printed[1]
+
+
 def paste(block: Block, gateway: Gateway, checkout: Path) -> str:
-    # The local run of the tests has a port and a data directory of its own; it prints where the data is.
-    data = re.search(r"^ +data +(\S+)", gateway.log.read_text(), re.MULTILINE)
-    assert data, gateway.log.read_text()
-    variables = {"DATA_DIR": str(readme.ROOT / data[1]), "PORT": str(gateway.port)}
+    variables = {"DATA_DIR": str(data_dir_of(gateway)), "PORT": str(gateway.port)}
     return readme.paste(block, checkout, variables, {readme.URL: gateway.url})
 
 
