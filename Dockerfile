@@ -1,7 +1,7 @@
 # The gateway on one machine, with its own database. docs/one-machine.md says how to run it.
 #
-# The base image is pinned by its version. Its digest is not: pin it in your own registry's words if you need the same
-# bytes each time (`docker buildx imagetools inspect python:3.13-slim` prints it).
+# The base image is pinned by its version, not by its digest, because the digest could not be looked up where this was
+# written. `docker buildx imagetools inspect python:3.13-slim` prints it: add it if you need the same bytes each time.
 FROM python:3.13-slim AS build
 WORKDIR /app
 COPY requirements/pip.txt requirements/server.txt requirements/

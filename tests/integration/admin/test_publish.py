@@ -339,7 +339,7 @@ def test_a_signal_stops_it_at_once_with_status_0(
     with running(str(manifest), "--gateway", gateway.url, "--heartbeat", "--every", "0.1") as process:
         gateway.wait_for(5)
         process.send_signal(number)
-        output, _ = process.communicate(timeout=5)
+        output, _ = process.communicate(timeout=20)
     assert process.returncode == 0, output
     assert gateway.asked[:3] == [REGISTER, UPLOAD, BEAT]
     assert output.splitlines()[-1] == "stopped"
@@ -351,5 +351,5 @@ def test_a_signal_stops_it_while_it_waits_for_an_unreachable_gateway(manifest: P
         assert process.stdout is not None
         assert "cannot be reached: connection refused; trying again in" in process.stdout.readline()
         process.terminate()
-        output, _ = process.communicate(timeout=5)
+        output, _ = process.communicate(timeout=20)
     assert process.returncode == 0, output
