@@ -42,6 +42,7 @@ SMALL_CHUNKS = 100
 # Read and parsed before the next connection's turn.
 READ_BYTES = 64 * 1024
 BODY_READ_BYTES = 512 * 1024
+SLICE_BYTES = 8 * 1024
 
 
 class _TooManyPieces(Exception):
@@ -67,6 +68,8 @@ class _Protocol(HttpToolsProtocol):
     _pieces = 0
     _size = 0
     _framing = 0
+    # What follows a request that waits for its turn.
+    _held = b""
 
     def connection_made(self, transport: Any) -> None:
         transport.max_size = READ_BYTES
@@ -81,12 +84,25 @@ class _Protocol(HttpToolsProtocol):
             piece, data = data[: self._left], data[self._left :]
             super().on_body(piece)
             self.passed_by(len(piece))
-        if data:
-            self._framing += len(data)
-            super().data_received(data)
+        if self._held or self.pipeline:
+            self._held += data
+        elif data:
+            self._feed(data)
+        self._watch_head()
+
+    def _feed(self, data: bytes) -> None:
+        """Parses data, in slices, up to the first request that has to wait for the one before it: thousands of requests
+        sent at once must not hold up other connections."""
+        view = memoryview(data)
+        while view and not self.transport.is_closing():
+            piece, view = view[:SLICE_BYTES], view[SLICE_BYTES:]
+            self._framing += len(piece)
+            super().data_received(cast(bytes, piece))
             if self._framing > MAX_HEAD_BYTES + self._size // 8 and not self.transport.is_closing():
                 self.send_400_response("The headers, or the framing of the body, are too large.")
-        self._watch_head()
+            if self.pipeline:
+                self._held = bytes(view)
+                return
 
     def _fill(self, cycle: RequestResponseCycle, intake: Intake | None) -> None:
         """Lets a request's body go into `intake`; with None, to the request as usual."""
@@ -137,9 +153,10 @@ class _Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._has_head = True
-        self._left = declared_length(self.scope) or 0
+        scope = cast(Scope, self.scope)
+        self._left = declared_length(scope) or 0
         super().on_headers_complete()
-        cast(Scope, self.scope)[FILL] = partial(self._fill, self.cycle)
+        scope[FILL] = partial(self._fill, self.cycle)
 
     def on_body(self, body: bytes) -> None:
         self._count(len(body))
@@ -160,6 +177,14 @@ class _Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self._idle_since = self.loop.time()
         super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        if self._held and not self.pipeline:
+            held, self._held = self._held, b""
+            self._feed(held)
+        if self._held or self.pipeline:
+            # uvicorn reads on after every answer, which lets a client fill the memory with requests.
+            self.flow.pause_reading()
 
     def pause_writing(self) -> None:
         self._idle_since = self.loop.time()
@@ -234,17 +259,25 @@ class _IntoPlace(asyncio.BufferedProtocol):
     def __init__(self, protocol: _Protocol, intake: Intake) -> None:
         self._protocol = protocol
         self._intake = intake
-        self.pause_writing = protocol.pause_writing
-        self.resume_writing = protocol.resume_writing
-        self.eof_received = protocol.eof_received
-        self.connection_lost = protocol.connection_lost
 
-    def get_buffer(self, sizehint: int) -> memoryview:
+    def get_buffer(self, _sizehint: int) -> memoryview:
         return self._intake.room(BODY_READ_BYTES)
 
     def buffer_updated(self, nbytes: int) -> None:
         self._intake.took(nbytes)
         self._protocol.passed_by(nbytes)
+
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()
+
+    def eof_received(self) -> None:
+        self._protocol.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._protocol.connection_lost(exc)
 
 
 class PortInUse(Exception):

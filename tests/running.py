@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from local.embedded_aws import CREDENTIALS
-from local.run import USERS
+from local.users import USERS
 from server.listener import bind
 
 ROOT = Path(__file__).parent.parent
@@ -119,7 +119,6 @@ def start(module: str, arguments: Sequence[str], log: Path, **variables: str) ->
 class Gateway(Server):
     """The whole local run, as `make run` starts it."""
 
-    aws_endpoint: str
     directory: Path
     keys: Mapping[str, str] = field(default_factory=lambda: dict(USERS))
     model: str = "pocketsphinx/en-us"
@@ -142,15 +141,15 @@ def start_gateway(directory: Path, **variables: str) -> Gateway:
         process = subprocess.Popen(
             [sys.executable, "-m", "local.run"],
             cwd=ROOT,
-            env=environment(PORT="0", RUN_DIR=str(directory), **variables),
+            env=environment(
+                **{"PORT": "0", "RUN_DIR": str(directory), "DATA_DIR": str(directory / "data"), **variables}
+            ),
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
         )
     said = _announced(process, log)
-    gateway = Gateway(
-        process, int(said["base URL"].split(":")[-1].split("/")[0]), log, said["embedded AWS"], directory
-    )
+    gateway = Gateway(process, int(said["base URL"].split(":")[-1].split("/")[0]), log, directory)
     gateway.wait_until_ready()
     return gateway
 
