@@ -44,6 +44,33 @@ class Answer:
         return json.loads(self.body)
 
 
+def call(
+    port: int,
+    method: str,
+    path: str,
+    body: Any = None,
+    headers: Mapping[str, str] | None = None,
+    *,
+    chunked: bool = False,
+) -> Answer:
+    """One request on a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    try:
+        connection.request(method, path, body, dict(headers or {}), encode_chunked=chunked)
+        answer = connection.getresponse()
+        fields = {name.lower(): value for name, value in answer.getheaders()}
+        return Answer(answer.status, fields, answer.read())
+    finally:
+        connection.close()
+
+
+def error_type(body: bytes) -> str:
+    """The type of an error in the contract's envelope."""
+    error: dict[str, str] = json.loads(body)["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    return error["type"]
+
+
 @dataclass
 class Server:
     """A server process that listens on a port of this machine."""
@@ -67,14 +94,7 @@ class Server:
         chunked: bool = False,
     ) -> Answer:
         """One request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
-        try:
-            connection.request(method, path, body, dict(headers or {}), encode_chunked=chunked)
-            answer = connection.getresponse()
-            fields = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, fields, answer.read())
-        finally:
-            connection.close()
+        return call(self.port, method, path, body, headers, chunked=chunked)
 
     def wait_until_ready(self) -> None:
         """Waits for /healthz."""

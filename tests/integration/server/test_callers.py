@@ -1,6 +1,5 @@
 """Callers of the HTTP front: which pages may call, and that no caller keeps out another."""
 
-import http.client
 import socket
 import time
 from collections.abc import Iterator
@@ -9,19 +8,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.integration.project_server import GOOD, error_type, project_aws, project_server
-from tests.running import Server
+from tests.integration.server.echo import GOOD, EchoServer, echo_server, key_of
+from tests.running import error_type
 
 
 @pytest.fixture(scope="module")
-def aws() -> Iterator[str]:
-    with project_aws() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def server(aws: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with project_server(tmp_path_factory.mktemp("server"), aws) as running:
+def server() -> Iterator[EchoServer]:
+    with echo_server() as running:
         yield running
 
 
@@ -49,7 +42,7 @@ ROUTES = [
     ids=["origin", "null", "host", "both"],
 )
 def test_a_foreign_page_is_refused_everywhere(
-    server: Server, method: str, path: str, headers: dict[str, str], foreign: dict[str, str]
+    server: EchoServer, method: str, path: str, headers: dict[str, str], foreign: dict[str, str]
 ) -> None:
     answer = server.call(method, path, headers={**headers, **foreign})
     assert (answer.status, error_type(answer.body)) == (403, "permission_error")
@@ -60,7 +53,7 @@ def test_a_foreign_page_is_refused_everywhere(
 @pytest.mark.parametrize(("method", "path", "headers"), ROUTES)
 @pytest.mark.parametrize("origin", ["http://localhost:5173", "https://page.example"])
 def test_our_own_page_can_read_every_answer(
-    server: Server, method: str, path: str, headers: dict[str, str], origin: str
+    server: EchoServer, method: str, path: str, headers: dict[str, str], origin: str
 ) -> None:
     answer = server.call(method, path, headers={**headers, "Origin": origin})
     assert answer.status != 403
@@ -70,39 +63,23 @@ def test_our_own_page_can_read_every_answer(
 
 @pytest.mark.parametrize(("method", "path", "headers"), ROUTES)
 def test_a_caller_that_is_not_a_page_is_served_as_usual(
-    server: Server, method: str, path: str, headers: dict[str, str]
+    server: EchoServer, method: str, path: str, headers: dict[str, str]
 ) -> None:
     answer = server.call(method, path, headers=headers)
     assert answer.status != 403
     assert "access-control-allow-origin" not in answer.headers
 
 
-@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
-def test_pages_and_foreign_names_cannot_reach_the_embedded_aws(aws: str, method: str) -> None:
-    port = int(aws.rpartition(":")[2])
-    for headers in (
-        {"Origin": "http://localhost:3000"},
-        {"Origin": "null"},
-        {"Host": f"evil.example:{port}"},
-    ):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        connection.request(method, "/moto-api/", headers=headers)
-        answer = connection.getresponse()
-        assert (answer.status, error_type(answer.read())) == (403, "permission_error")
-        assert answer.getheader("access-control-allow-origin") is None
-        connection.close()
-
-
 # --- places
 
 
-def hold(server: Server, request: str, count: int, held: ExitStack) -> list[socket.socket]:
+def hold(server: EchoServer, request: str, count: int, held: ExitStack) -> list[socket.socket]:
     """Sends requests without their bodies; returns when the server has read the heads."""
     head = f"{request} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\nExpect: 100-continue\r\n"
     connections = []
     for _ in range(count):
         connection = held.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30))
-        connection.sendall(f"{head}Authorization: Bearer good\r\n\r\n".encode())
+        connection.sendall(f"{head}Authorization: {GOOD['Authorization']}\r\n\r\n".encode())
         connections.append(connection)
     for connection in connections:
         # The server sends "100 Continue" when it has a place and starts to read the body.
@@ -123,9 +100,9 @@ TRANSCRIPTIONS = "/v1/audio/transcriptions"
     ],
 )
 def test_bodies_that_never_arrive_do_not_keep_out_other_kinds_of_route_or_other_callers(
-    server: Server, request_line: str, open_to_the_same_caller: list[str]
+    server: EchoServer, request_line: str, open_to_the_same_caller: list[str]
 ) -> None:
-    other = {"Authorization": "Bearer other"}
+    other = key_of("other")
     calls = [(line, GOOD) for line in open_to_the_same_caller]
     calls += [(line, other) for line in ("GET /v1/models", "POST /v1/echo/x", f"POST {TRANSCRIPTIONS}")]
     with ExitStack() as held:
@@ -138,7 +115,7 @@ def test_bodies_that_never_arrive_do_not_keep_out_other_kinds_of_route_or_other_
             assert time.monotonic() - began < 20
 
 
-def test_a_caller_with_too_many_calls_is_told_to_retry(server: Server) -> None:
+def test_a_caller_with_too_many_calls_is_told_to_retry(server: EchoServer) -> None:
     with ExitStack() as held:
         hold(server, "POST /v1/audio/transcriptions", 70, held)
         answer = server.call("POST", "/v1/audio/transcriptions", headers=GOOD)
@@ -148,7 +125,7 @@ def test_a_caller_with_too_many_calls_is_told_to_retry(server: Server) -> None:
         assert time.monotonic() < deadline
 
 
-def test_calls_that_wait_for_a_provider_do_not_keep_out_other_routes(server: Server) -> None:
+def test_calls_that_wait_for_a_provider_do_not_keep_out_other_routes(server: EchoServer) -> None:
     path = "/v1/audio/transcriptions?seconds=4"
     with ThreadPoolExecutor(40) as threads:
         waiting = [threads.submit(server.call, "POST", path, headers=GOOD) for _ in range(40)]
@@ -160,7 +137,7 @@ def test_calls_that_wait_for_a_provider_do_not_keep_out_other_routes(server: Ser
         assert {call.result().status for call in waiting} == {200}
 
 
-def test_a_body_sent_to_a_route_without_a_key_is_not_waited_for_and_not_passed_on(server: Server) -> None:
+def test_a_body_sent_to_a_route_without_a_key_is_not_waited_for_and_not_passed_on(server: EchoServer) -> None:
     with ExitStack() as held:
         [connection] = hold(server, "GET /healthz", 1, held)
         connection.sendall(b"123456789")
