@@ -23,7 +23,7 @@ class Child:
     also holds the read end of a pipe, so it ends if the parent is killed.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         name: str,
         arguments: Sequence[str],

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from server.lifeline import end_with_parent
-from server.listener import HOST, add_arguments, listener_of
+from server.listener import HOST, listener_of
 from server.origins import OwnCallersOnly
 from server.template import REGION, Template
 
@@ -162,14 +162,15 @@ def client_of(endpoint: str) -> Clients:
 def main() -> None:
     """`python -m local.embedded_aws --port N`: an empty AWS until it is told to stop."""
     parser = argparse.ArgumentParser(prog="local.embedded_aws", description=__doc__)
-    add_arguments(parser, port=5000)
+    parser.add_argument("--fd", type=int)
+    parser.add_argument("--lifeline", action="store_true")
     arguments = parser.parse_args()
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     if arguments.lifeline:
         end_with_parent()
-    aws = EmbeddedAws(listener_of(arguments))
+    aws = EmbeddedAws(listener_of(arguments.fd))
     aws.start()
     stopped.wait()
     aws.stop()

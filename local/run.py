@@ -111,7 +111,7 @@ class LocalRun:
             stores.close()
 
     def _is_published(self, listing: bytes) -> bool:
-        """Whether the provider is online at this start's address: the one of the last start may still count as online."""
+        """Whether the provider is online at this start's address. The last start's may still count as online."""
         providers: list[dict[str, Any]] = json.loads(listing)["data"]
         urls = [
             service["url"]

@@ -45,7 +45,7 @@ def _serve(arguments: argparse.Namespace, settings: ServerSettings, origins: Ori
     if arguments.fd is None:
         address, port = listener.getsockname()[:2]
         host = f"[{address}]" if ":" in address else address
-        print(f"stt-gateway listens on http://{host}:{port}; data in {settings.data_dir}", file=sys.stderr)
+        sys.stderr.write(f"stt-gateway listens on http://{host}:{port}; data in {settings.data_dir}\n")
     if settings.workers == 1:
         return _work(arguments, settings, origins, listener)
     from server.supervisor import Supervisor
@@ -69,7 +69,7 @@ def _work(
 
 
 def _cannot_start(reason: str) -> int:
-    print(f"Cannot start: {reason}", file=sys.stderr)
+    sys.stderr.write(f"Cannot start: {reason}\n")
     return 1
 
 

@@ -98,7 +98,9 @@ class _Call:
             logger.error("a request failed in the front: %s", type(error).__name__)
             response = refusals.response_of(InternalError())
         # A route function's request has an id already, which its usage record carries too.
-        self._request_id = response.headers.setdefault("x-request-id", self._request_id or http.new_request_id())
+        self._request_id = response.headers.setdefault(
+            "x-request-id", self._request_id or http.new_request_id()
+        )
         return response
 
     def line(self, status: int, sent: int) -> Line:
@@ -144,7 +146,9 @@ class _Call:
         if not resource.needs_key:
             with front.without_key.take():
                 # These routes need no body, so any body sent is not read.
-                return await self._call(route, event_of(scope, resource, self._path, None, None), RefusalResponse)
+                return await self._call(
+                    route, event_of(scope, resource, self._path, None, None), RefusalResponse
+                )
         # A caller whose key is unchecked takes no place from callers whose key is known.
         caller = self._identify()
         self._user_id = caller.user_id

@@ -9,14 +9,15 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, cast
 
 import httptools
 import uvicorn
-from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp, Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from server.body import INTAKE, REFUSED, declared_length
+from server.body import FILL, REFUSED, Intake, declared_length
 
 HOST = "127.0.0.1"
 # A connection without a complete request head by then is closed.
@@ -40,6 +41,8 @@ MIN_CHUNK_BYTES = 128
 SMALL_CHUNKS = 100
 # Read and parsed before the next connection's turn.
 READ_BYTES = 64 * 1024
+BODY_READ_BYTES = 512 * 1024
+SLICE_BYTES = 8 * 1024
 
 
 class _TooManyPieces(Exception):
@@ -50,20 +53,23 @@ class _Protocol(HttpToolsProtocol):
     """uvicorn's protocol. It also limits the wait for each request's head, the head's size, the pieces of a body and
     the number of connections, and sends errors in our format.
 
-    A body of a known length does not pass through the parser, which would copy it.
+    A body of a known length goes from the socket into its buffer, without a copy and without the parser.
     """
 
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
     _idle_since = 0.0
-    # Of the current request: whether its head is complete, the bytes of the body that are still to come (0 when
-    # chunked), whether they pass by the parser, what arrived of the body, and the bytes around it.
+    # Of the current request: whether its head is complete; the bytes of a body of known length that are still to
+    # come, and whether they pass by the parser; where the body goes; its pieces, its size and the bytes around it.
     _has_head = False
     _left = 0
     _passes_by = False
+    _intake: Intake | None = None
     _pieces = 0
     _size = 0
     _framing = 0
+    # What follows a request that waits for its turn.
+    _held = b""
 
     def connection_made(self, transport: Any) -> None:
         transport.max_size = READ_BYTES
@@ -74,31 +80,66 @@ class _Protocol(HttpToolsProtocol):
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        if self._left and (self._passes_by or INTAKE in self.scope):
-            data = self._take(data)
-        if data:
-            self._framing += len(data)
-            super().data_received(data)
-            if self._framing > MAX_HEAD_BYTES + self._size // 8 and not self.transport.is_closing():
-                self.send_400_response("The headers, or the framing of the body, are too large.")
+        if self._passes_by:  # the rest of a body that nobody wants any more
+            piece, data = data[: self._left], data[self._left :]
+            super().on_body(piece)
+            self.passed_by(len(piece))
+        if self._held or self.pipeline:
+            self._held += data
+        elif data:
+            self._feed(data)
         self._watch_head()
 
-    def _take(self, data: bytes) -> bytes:
-        """Takes the body's part of the data past the parser. Returns what follows it."""
-        self._passes_by = True
-        piece, rest = (data, b"") if len(data) <= self._left else (data[: self._left], data[self._left :])
+    def _feed(self, data: bytes) -> None:
+        """Parses data, in slices, up to the first request that has to wait for the one before it: thousands of requests
+        sent at once must not hold up other connections."""
+        view = memoryview(data)
+        while view and not self.transport.is_closing():
+            piece, view = view[:SLICE_BYTES], view[SLICE_BYTES:]
+            self._framing += len(piece)
+            super().data_received(cast(bytes, piece))
+            if self._framing > MAX_HEAD_BYTES + self._size // 8 and not self.transport.is_closing():
+                self.send_400_response("The headers, or the framing of the body, are too large.")
+            if self.pipeline:
+                self._held = bytes(view)
+                return
+
+    def _fill(self, cycle: RequestResponseCycle, intake: Intake | None) -> None:
+        """Lets a request's body go into `intake`; with None, to the request as usual."""
+        if intake is not None:
+            intake.take(cycle.body)
+            cycle.body = bytearray()
+        if cycle is not self.cycle or not cycle.more_body:
+            return
+        self._intake = intake
+        if intake is not None and self._left:
+            self._passes_by = True
+            self.transport.set_protocol(_IntoPlace(self, intake))
+        else:
+            self.transport.set_protocol(self)
+
+    def passed_by(self, size: int) -> None:
+        """Counts bytes of the body that the parser has not seen."""
+        self._left -= size
         try:
-            self.on_body(piece)
+            self._count(size)
         except _TooManyPieces:
             self.send_400_response(INVALID)
-            return b""
+            return
         if not self._left:
             self._passes_by = False
-            # The old one still waits for the bytes that passed it by.
+            # The old parser still waits for the bytes that passed it by.
             self.parser = httptools.HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self.transport.set_protocol(self)
             self.on_message_complete()
-        return rest
+
+    def _count(self, size: int) -> None:
+        """Raises _TooManyPieces, which the parser reports as for non-HTTP."""
+        self._pieces += 1
+        self._size += size
+        if self._pieces > SMALL_CHUNKS + self._size / MIN_CHUNK_BYTES:
+            raise _TooManyPieces
 
     def on_message_begin(self) -> None:
         self._has_head = False
@@ -112,35 +153,38 @@ class _Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._has_head = True
-        self._left = declared_length(self.scope) or 0
+        scope = cast(Scope, self.scope)
+        self._left = declared_length(scope) or 0
         super().on_headers_complete()
+        scope[FILL] = partial(self._fill, self.cycle)
 
     def on_body(self, body: bytes) -> None:
-        """Raises _TooManyPieces, which the parser reports as for non-HTTP."""
-        self._pieces += 1
-        self._size += len(body)
-        if self._pieces > SMALL_CHUNKS + self._size / MIN_CHUNK_BYTES:
-            raise _TooManyPieces
-        if self._left:
-            self._left -= len(body)
-        if not self._passes_by:
-            self._framing -= len(body)
-        intake = self.scope.get(INTAKE)
-        if intake is None:
+        self._count(len(body))
+        self._framing -= len(body)
+        self._left = max(self._left - len(body), 0)
+        if self._intake is None:
             super().on_body(body)
             return
-        # The request's task wakes up when the body is complete, not for every piece of it.
-        intake.take(body)
-        if intake.is_over:
+        self._intake.take(body)
+        if self._intake.is_over:
             self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         self._framing = 0
+        self._intake = None
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         self._idle_since = self.loop.time()
         super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        if self._held and not self.pipeline:
+            held, self._held = self._held, b""
+            self._feed(held)
+        if self._held or self.pipeline:
+            # uvicorn reads on after every answer, which lets a client fill the memory with requests.
+            self.flow.pause_reading()
 
     def pause_writing(self) -> None:
         self._idle_since = self.loop.time()
@@ -207,6 +251,33 @@ class _Protocol(HttpToolsProtocol):
             )
             self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+class _IntoPlace(asyncio.BufferedProtocol):
+    """A connection's protocol while a body arrives: the socket writes into the body's buffer."""
+
+    def __init__(self, protocol: _Protocol, intake: Intake) -> None:
+        self._protocol = protocol
+        self._intake = intake
+
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        return self._intake.room(BODY_READ_BYTES)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._intake.took(nbytes)
+        self._protocol.passed_by(nbytes)
+
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()
+
+    def eof_received(self) -> None:
+        self._protocol.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._protocol.connection_lost(exc)
 
 
 class PortInUse(Exception):

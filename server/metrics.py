@@ -54,7 +54,11 @@ class Metrics:
             "stt_gateway_http_requests", "Answered requests", ["method", "route", "status"], registry=registry
         )
         self._http_seconds = Histogram(
-            "stt_gateway_http_request_seconds", "Time to answer", ["route"], buckets=_BUCKETS, registry=registry
+            "stt_gateway_http_request_seconds",
+            "Time to answer",
+            ["route"],
+            buckets=_BUCKETS,
+            registry=registry,
         )
         self._in_flight = Gauge(
             "stt_gateway_requests_in_flight",

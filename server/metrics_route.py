@@ -32,7 +32,9 @@ class MetricsRoute:
             response = Response(text, headers={"content-type": CONTENT_TYPE, "cache-control": "no-store"})
         else:
             response = response_of(
-                Unauthorized("The metrics need their token. Send it as 'Authorization: Bearer <METRICS_TOKEN>'.")
+                Unauthorized(
+                    "The metrics need their token. Send it as 'Authorization: Bearer <METRICS_TOKEN>'."
+                )
             )
         response.headers["x-request-id"] = new_request_id()
         await response(scope, receive, send)

@@ -36,9 +36,7 @@ def unauthorized() -> GatewayError:
 
 
 def key_not_checked() -> GatewayError:
-    return KeyNotChecked(
-        "The gateway could not check the API key. Quote the x-request-id when reporting it."
-    )
+    return KeyNotChecked("The gateway could not check the API key. Quote the x-request-id when reporting it.")
 
 
 def no_route() -> GatewayError:

@@ -45,9 +45,7 @@ class Resource:
 class Resources:
     """All paths of the API."""
 
-    def __init__(
-        self, routes: Iterable[Route] = ROUTES, without_key: frozenset[str] = WITHOUT_KEY
-    ) -> None:
+    def __init__(self, routes: Iterable[Route] = ROUTES, without_key: frozenset[str] = WITHOUT_KEY) -> None:
         by_path: dict[str, dict[str, Route]] = {}
         for route in routes:
             by_path.setdefault(route.path, {})[route.method] = route

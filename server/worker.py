@@ -43,9 +43,7 @@ def work(
         if settings.metrics_port is not None and settings.workers == 1:
             start_http_server(settings.metrics_port, HOST, metrics.registry())
         app = _application(settings, origins, state, metrics, log)
-        serve(
-            app, listener, lifespan="off", drain_seconds=settings.drain_seconds, on_drain=state.drain
-        )
+        serve(app, listener, lifespan="off", drain_seconds=settings.drain_seconds, on_drain=state.drain)
         ended.set()
         sweeper.join()
     finally:

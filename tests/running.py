@@ -42,6 +42,33 @@ class Answer:
         return json.loads(self.body)
 
 
+def call(
+    port: int,
+    method: str,
+    path: str,
+    body: Any = None,
+    headers: Mapping[str, str] | None = None,
+    *,
+    chunked: bool = False,
+) -> Answer:
+    """One request on a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    try:
+        connection.request(method, path, body, dict(headers or {}), encode_chunked=chunked)
+        answer = connection.getresponse()
+        fields = {name.lower(): value for name, value in answer.getheaders()}
+        return Answer(answer.status, fields, answer.read())
+    finally:
+        connection.close()
+
+
+def error_type(body: bytes) -> str:
+    """The type of an error in the contract's envelope."""
+    error: dict[str, str] = json.loads(body)["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    return error["type"]
+
+
 @dataclass
 class Server:
     """A server process that listens on a port of this machine."""
@@ -65,14 +92,7 @@ class Server:
         chunked: bool = False,
     ) -> Answer:
         """One request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
-        try:
-            connection.request(method, path, body, dict(headers or {}), encode_chunked=chunked)
-            answer = connection.getresponse()
-            fields = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, fields, answer.read())
-        finally:
-            connection.close()
+        return call(self.port, method, path, body, headers, chunked=chunked)
 
     def wait_until_ready(self) -> None:
         """Waits for /healthz."""
@@ -117,7 +137,6 @@ def start(module: str, arguments: Sequence[str], log: Path, **variables: str) ->
 class Gateway(Server):
     """The whole local run, as `make run` starts it."""
 
-    aws_endpoint: str
     directory: Path
     keys: Mapping[str, str] = field(default_factory=lambda: dict(USERS))
     model: str = "pocketsphinx/en-us"
@@ -140,15 +159,15 @@ def start_gateway(directory: Path, **variables: str) -> Gateway:
         process = subprocess.Popen(
             [sys.executable, "-m", "local.run"],
             cwd=ROOT,
-            env=environment(PORT="0", RUN_DIR=str(directory), **variables),
+            env=environment(
+                **{"PORT": "0", "RUN_DIR": str(directory), "DATA_DIR": str(directory / "data"), **variables}
+            ),
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
         )
     said = _announced(process, log)
-    gateway = Gateway(
-        process, int(said["base URL"].split(":")[-1].split("/")[0]), log, said["embedded AWS"], directory
-    )
+    gateway = Gateway(process, int(said["base URL"].split(":")[-1].split("/")[0]), log, directory)
     gateway.wait_until_ready()
     return gateway
 

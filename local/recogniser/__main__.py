@@ -2,8 +2,8 @@
 
 import argparse
 
-from server.lifeline import end_with_parent
 from local.recogniser.app import new_app
+from server.lifeline import end_with_parent
 from server.listener import bind, listener_of, serve
 from server.origins import Origins, OwnPagesOnly
 from server.worker_process import preload

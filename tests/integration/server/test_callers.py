@@ -8,19 +8,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.integration.project_server import GOOD, error_type, project_aws, project_server
-from tests.running import Server
+from tests.integration.server.echo import GOOD, EchoServer, echo_server, key_of
+from tests.running import error_type
 
 
 @pytest.fixture(scope="module")
-def aws() -> Iterator[str]:
-    with project_aws() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def server(aws: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with project_server(tmp_path_factory.mktemp("server"), aws) as running:
+def server() -> Iterator[EchoServer]:
+    with echo_server() as running:
         yield running
 
 
@@ -48,7 +42,7 @@ ROUTES = [
     ids=["origin", "null", "host", "both"],
 )
 def test_a_foreign_page_is_refused_everywhere(
-    server: Server, method: str, path: str, headers: dict[str, str], foreign: dict[str, str]
+    server: EchoServer, method: str, path: str, headers: dict[str, str], foreign: dict[str, str]
 ) -> None:
     answer = server.call(method, path, headers={**headers, **foreign})
     assert (answer.status, error_type(answer.body)) == (403, "permission_error")
@@ -59,7 +53,7 @@ def test_a_foreign_page_is_refused_everywhere(
 @pytest.mark.parametrize(("method", "path", "headers"), ROUTES)
 @pytest.mark.parametrize("origin", ["http://localhost:5173", "https://page.example"])
 def test_our_own_page_can_read_every_answer(
-    server: Server, method: str, path: str, headers: dict[str, str], origin: str
+    server: EchoServer, method: str, path: str, headers: dict[str, str], origin: str
 ) -> None:
     answer = server.call(method, path, headers={**headers, "Origin": origin})
     assert answer.status != 403
@@ -69,7 +63,7 @@ def test_our_own_page_can_read_every_answer(
 
 @pytest.mark.parametrize(("method", "path", "headers"), ROUTES)
 def test_a_caller_that_is_not_a_page_is_served_as_usual(
-    server: Server, method: str, path: str, headers: dict[str, str]
+    server: EchoServer, method: str, path: str, headers: dict[str, str]
 ) -> None:
     answer = server.call(method, path, headers=headers)
     assert answer.status != 403
@@ -79,13 +73,13 @@ def test_a_caller_that_is_not_a_page_is_served_as_usual(
 # --- places
 
 
-def hold(server: Server, request: str, count: int, held: ExitStack) -> list[socket.socket]:
+def hold(server: EchoServer, request: str, count: int, held: ExitStack) -> list[socket.socket]:
     """Sends requests without their bodies; returns when the server has read the heads."""
     head = f"{request} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\nExpect: 100-continue\r\n"
     connections = []
     for _ in range(count):
         connection = held.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30))
-        connection.sendall(f"{head}Authorization: Bearer good\r\n\r\n".encode())
+        connection.sendall(f"{head}Authorization: {GOOD['Authorization']}\r\n\r\n".encode())
         connections.append(connection)
     for connection in connections:
         # The server sends "100 Continue" when it has a place and starts to read the body.
@@ -106,9 +100,9 @@ TRANSCRIPTIONS = "/v1/audio/transcriptions"
     ],
 )
 def test_bodies_that_never_arrive_do_not_keep_out_other_kinds_of_route_or_other_callers(
-    server: Server, request_line: str, open_to_the_same_caller: list[str]
+    server: EchoServer, request_line: str, open_to_the_same_caller: list[str]
 ) -> None:
-    other = {"Authorization": "Bearer other"}
+    other = key_of("other")
     calls = [(line, GOOD) for line in open_to_the_same_caller]
     calls += [(line, other) for line in ("GET /v1/models", "POST /v1/echo/x", f"POST {TRANSCRIPTIONS}")]
     with ExitStack() as held:
@@ -121,7 +115,7 @@ def test_bodies_that_never_arrive_do_not_keep_out_other_kinds_of_route_or_other_
             assert time.monotonic() - began < 20
 
 
-def test_a_caller_with_too_many_calls_is_told_to_retry(server: Server) -> None:
+def test_a_caller_with_too_many_calls_is_told_to_retry(server: EchoServer) -> None:
     with ExitStack() as held:
         hold(server, "POST /v1/audio/transcriptions", 70, held)
         answer = server.call("POST", "/v1/audio/transcriptions", headers=GOOD)
@@ -131,7 +125,7 @@ def test_a_caller_with_too_many_calls_is_told_to_retry(server: Server) -> None:
         assert time.monotonic() < deadline
 
 
-def test_calls_that_wait_for_a_provider_do_not_keep_out_other_routes(server: Server) -> None:
+def test_calls_that_wait_for_a_provider_do_not_keep_out_other_routes(server: EchoServer) -> None:
     path = "/v1/audio/transcriptions?seconds=4"
     with ThreadPoolExecutor(40) as threads:
         waiting = [threads.submit(server.call, "POST", path, headers=GOOD) for _ in range(40)]
@@ -143,7 +137,7 @@ def test_calls_that_wait_for_a_provider_do_not_keep_out_other_routes(server: Ser
         assert {call.result().status for call in waiting} == {200}
 
 
-def test_a_body_sent_to_a_route_without_a_key_is_not_waited_for_and_not_passed_on(server: Server) -> None:
+def test_a_body_sent_to_a_route_without_a_key_is_not_waited_for_and_not_passed_on(server: EchoServer) -> None:
     with ExitStack() as held:
         [connection] = hold(server, "GET /healthz", 1, held)
         connection.sendall(b"123456789")

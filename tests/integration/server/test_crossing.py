@@ -1,0 +1,49 @@
+"""Many callers at once in one process: nothing of one request reaches another."""
+
+import hashlib
+import http.client
+import json
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+from gateway.observability import logger
+from tests.integration.server.echo import EchoServer, echo_server, key_of
+
+CALLERS = 64
+CALLS = 20
+
+
+def call_as(server: EchoServer, number: int) -> None:
+    """Calls on one connection, each with its own header, path and body; all must come back unmixed."""
+    rng = random.Random(number)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    for count in range(CALLS):
+        mark = f"{number}-{count}"
+        body = rng.randbytes(rng.choice([0, 100, 70_000, 200_000]))
+        connection.request("POST", f"/v1/echo/{mark}", body, {**key_of(str(number)), "X-Mark": mark})
+        answer = connection.getresponse()
+        if answer.status == 429:  # all places are taken
+            answer.read()
+            continue
+        report = json.loads(answer.read())
+        assert report["caller"] == str(number)
+        assert report["event"]["headers"]["x-mark"] == mark
+        assert report["event"]["pathParameters"] == {"name": mark}
+        assert report["sha256"] == hashlib.sha256(body).hexdigest()
+        assert report["request_id"] == answer.getheader("x-request-id")
+    connection.close()
+
+
+def test_no_identity_header_body_or_id_crosses_between_64_callers() -> None:
+    with echo_server() as server, ThreadPoolExecutor(CALLERS) as threads:
+        for done in [threads.submit(call_as, server, number) for number in range(CALLERS)]:
+            done.result()
+        answered = [line for line in server.lines if line.status == 200]
+    assert len({line.request_id for line in server.lines}) == CALLERS * CALLS
+    assert len({line.user_id for line in answered}) == CALLERS
+
+
+def test_log_keys_of_a_request_do_not_outlive_it() -> None:
+    with echo_server() as server:
+        server.call("GET", "/v1/models", headers=key_of("good"))
+    assert "request_id" not in logger.thread_safe_get_current_keys()
