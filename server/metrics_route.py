@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.http import new_request_id
 from server.metrics import CONTENT_TYPE
-from server.refusals import Unauthorized, response_of
+from server.refusals import response_of, unauthorized
 
 PATH = "/metrics"
 
@@ -32,7 +32,7 @@ class MetricsRoute:
             response = Response(text, headers={"content-type": CONTENT_TYPE, "cache-control": "no-store"})
         else:
             response = response_of(
-                Unauthorized(
+                unauthorized(
                     "The metrics need their token. Send it as 'Authorization: Bearer <METRICS_TOKEN>'."
                 )
             )

@@ -1,42 +1,31 @@
 """What the front answers itself, in the words that API Gateway uses on AWS (template.yaml, GatewayResponses)."""
 
-from gateway.errors import FileTooLarge, GatewayError, InvalidRequest, NotFound, RateLimited
+from gateway.errors import FileTooLarge, GatewayError, NotFound, RateLimited
 from gateway.http import ALWAYS, NO_ROUTE, json_response
 from server.body import RefusalResponse
 
 
-class Unauthorized(GatewayError):
-    """The key is missing, malformed, unknown, revoked or expired."""
-
-    type = "authentication_error"
-    status = 401
-    code = "invalid_api_key"
-
-
-class KeyNotChecked(GatewayError):
-    """The store did not say whose key it is."""
+def _refusal(
+    status: int, kind: str, message: str, code: str | None = None, headers: dict[str, str] | None = None
+) -> GatewayError:
+    error = GatewayError(message, code=code, headers=headers)
+    error.status, error.type = status, kind
+    return error
 
 
-class Draining(GatewayError):
-    """The server is about to end."""
-
-    status = 503
-
-
-class BodyTimedOut(InvalidRequest):
-    """The body stopped arriving, or arrived too slowly."""
-
-    status = 408
-
-
-def unauthorized() -> GatewayError:
-    return Unauthorized(
-        "The API key is missing, malformed, unknown, revoked or expired. Send it as 'Authorization: Bearer <key>'."
-    )
+def unauthorized(
+    message: str = (
+        "The API key is missing, malformed, unknown, revoked or expired. "
+        "Send it as 'Authorization: Bearer <key>'."
+    ),
+) -> GatewayError:
+    return _refusal(401, "authentication_error", message, "invalid_api_key")
 
 
 def key_not_checked() -> GatewayError:
-    return KeyNotChecked("The gateway could not check the API key. Quote the x-request-id when reporting it.")
+    return _refusal(
+        500, "api_error", "The gateway could not check the API key. Quote the x-request-id when reporting it."
+    )
 
 
 def no_route() -> GatewayError:
@@ -57,11 +46,13 @@ def too_large() -> GatewayError:
 
 
 def body_timed_out() -> GatewayError:
-    return BodyTimedOut("The body did not arrive in time.")
+    return _refusal(408, "invalid_request_error", "The body did not arrive in time.")
 
 
 def draining() -> GatewayError:
-    return Draining(
+    return _refusal(
+        503,
+        "api_error",
         "The server is about to end or to start again. Try again after the seconds in retry-after.",
         headers={"retry-after": "1"},
     )

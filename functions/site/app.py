@@ -1,4 +1,4 @@
-"""Routes without a key: the playground, openapi.json, healthz."""
+"""Routes without a key: the playground, the documentation, openapi.json, healthz."""
 
 import json
 from pathlib import Path
@@ -18,6 +18,28 @@ def healthz(_event: Event, _context: Any) -> Response:
 
 def openapi(event: Event, _context: Any) -> Response:
     return serve(site.asset(HERE, "openapi.json"), event)
+
+
+def home(event: Event, _context: Any) -> Response:
+    path = event["requestContext"].get("path") or event["path"]
+    # Relative, because a stage's name may come before; without its slash, that name is the last segment.
+    return redirect("playground" if path.endswith("/") else f"{path.rsplit('/', 1)[1]}/playground")
+
+
+def api(event: Event, _context: Any) -> Response:
+    return redirect(beside(event, "playground"))
+
+
+def docs(event: Event, _context: Any) -> Response:
+    return redirect(beside(event, "playground/docs.html"))
+
+
+def beside(event: Event, target: str) -> str:
+    return f"../{target}" if event["path"].endswith("/") else target
+
+
+def redirect(location: str) -> Response:
+    return Response(302, "", {"location": location, "cache-control": "no-store"})
 
 
 def playground(event: Event, _context: Any) -> Response:
@@ -42,6 +64,9 @@ def serve(asset: Asset, event: Event) -> Response:
 
 
 ROUTES = (
+    Route("GET", "/", home),
+    Route("GET", "/v1", api),
+    Route("GET", "/docs", docs),
     Route("GET", "/healthz", healthz),
     Route("GET", "/openapi.json", openapi),
     Route("GET", "/playground", playground),

@@ -35,6 +35,7 @@ EXPOSED = (
     "x-request-id,x-provider,x-attempts,x-downgraded-response-format,x-should-retry,retry-after,"
     "openai-processing-ms,x-ratelimit-limit-requests,x-ratelimit-remaining-requests,x-ratelimit-reset-requests"
 )
+NO_ROUTE = "No such route: this path and method are not part of the API. GET /openapi.json lists what is."
 ALWAYS = {"access-control-allow-origin": "*", "access-control-expose-headers": EXPOSED}
 
 
@@ -85,9 +86,7 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 def _no_route(_event: Event, _context: Any) -> Response:
-    raise NotFound(
-        "No such route: this path and method are not part of the API. GET /openapi.json lists what is."
-    )
+    raise NotFound(NO_ROUTE)
 
 
 _NO_ROUTE = Route("", "", _no_route)

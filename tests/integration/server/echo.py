@@ -8,12 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aws_lambda_powertools.event_handler import Response
-
 from gateway import deadline
 from gateway.accounts.keys import Caller
 from gateway.errors import Conflict
-from gateway.http import Event, Route, caller_of, json_response, request_id_of, take_body
+from gateway.http import Event, Response, Route, caller_of, json_response, request_id_of, take_body
 from server.access_log import Line
 from server.app import Front
 from server.listener import bind, new_server
@@ -39,7 +37,7 @@ def identify(key: str) -> Caller | None:
     return Caller(name, f"key_{name}") if name else None
 
 
-def echo(event: Event, _context: Any) -> "Response[str]":
+def echo(event: Event, _context: Any) -> Response:
     """The event, and what the function sees besides it."""
     body = take_body(event)
     context = event["requestContext"]
@@ -59,7 +57,7 @@ def echo(event: Event, _context: Any) -> "Response[str]":
     )
 
 
-def sleep(event: Event, _context: Any) -> "Response[str]":
+def sleep(event: Event, _context: Any) -> Response:
     query = event["queryStringParameters"] or {}
     if "marker" in query:
         Path(query["marker"]).touch()
@@ -67,7 +65,7 @@ def sleep(event: Event, _context: Any) -> "Response[str]":
     return json_response({"caller": caller_of(event).user_id})
 
 
-def fail(event: Event, _context: Any) -> "Response[str]":
+def fail(event: Event, _context: Any) -> Response:
     if event["pathParameters"]["how"] == "expected":
         raise Conflict("This is taken.", headers={"x-own": "2"})
     raise ValueError("a secret detail")

@@ -285,7 +285,12 @@ def test_a_head_request_gets_only_headers(server: EchoServer) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"Authorization": "Bearer bad"}, key_of("nobody"), {"Authorization": f"Basic {GOOD['Authorization']}"}],
+    [
+        {},
+        {"Authorization": "Bearer bad"},
+        key_of("nobody"),
+        {"Authorization": f"Basic {GOOD['Authorization']}"},
+    ],
 )
 def test_a_call_without_a_good_key_is_unauthorized(server: EchoServer, headers: dict[str, str]) -> None:
     answer = server.call("GET", "/v1/models", headers=headers)

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from gateway.providers.deployments import Deployment
@@ -217,3 +218,21 @@ def test_what_is_remembered_is_bounded() -> None:
     tables = (cooldown._states, cooldown._paces, cooldown._untimed)
     assert max(len(table) for table in tables) <= 8192
     assert max(len(keys) for keys in cooldown._untimed.values()) <= 16
+
+
+def test_requests_in_many_threads_count_every_failure() -> None:
+    cooldown = Cooldown()
+    deployments = [deployment(f"box-{number}") for number in range(50)]
+
+    def fail_and_succeed(each: Deployment) -> None:
+        for _ in range(200):
+            cooldown.failed(each, 0.0, "alice")
+            cooldown.missed_timings(each, 0.0)
+            cooldown.has_timings(each, 0.0)
+            cooldown.gave_timings(each)
+            cooldown.succeeded(each, 1.0, 10.0, "alice")
+
+    with ThreadPoolExecutor(16) as threads:
+        for done in [threads.submit(fail_and_succeed, each) for each in deployments * 2]:
+            done.result()
+    assert not any(cooldown.cooling_until(each, 0.0, "alice") for each in deployments)

@@ -1,5 +1,6 @@
 """Remember, per warm process, the deployments' cooldowns, missing timings and speed."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -39,9 +40,13 @@ class _State:
 
 
 class Cooldown:
-    """State per deployment, and per provider and model. Times are seconds on one monotonic clock, passed in."""
+    """State per deployment, and per provider and model. Times are seconds on one monotonic clock, passed in.
+
+    Requests in several threads share it.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         # Keyed by what failed and for which caller (None: every caller).
         self._states: dict[tuple[Key, str | None], _State] = {}
         self._paces: dict[Key, float] = {}
@@ -61,22 +66,24 @@ class Cooldown:
         `suspect` is the caller if the request may be at fault. Such failures start a cooldown for that caller, and
         for everybody only after three callers have them: one caller's broken audio must not affect the others.
         """
-        for scope in _scopes(deployment):
-            self._count(scope, None, now, suspect)
-            if suspect is not None:
-                self._count(scope, suspect, now, None)
+        with self._lock:
+            for scope in _scopes(deployment):
+                self._count(scope, None, now, suspect)
+                if suspect is not None:
+                    self._count(scope, suspect, now, None)
 
     def succeeded(
         self, deployment: Deployment, seconds: float, audio_seconds: float | None, caller: str | None = None
     ) -> None:
         """Note an answer after `seconds`: clear the failures and update the pace."""
-        for scope in _scopes(deployment):
-            for whom in {None, caller}:
-                self._states.pop((scope, whom), None)
-        if audio_seconds:
-            pace = min(seconds / max(audio_seconds, _SHORT_SECONDS), MAX_PACE)
-            known = self._paces.get(deployment.key, pace)
-            _keep(self._paces, deployment.key, known + _NEWEST_WEIGHT * (pace - known))
+        with self._lock:
+            for scope in _scopes(deployment):
+                for whom in {None, caller}:
+                    self._states.pop((scope, whom), None)
+            if audio_seconds:
+                pace = min(seconds / max(audio_seconds, _SHORT_SECONDS), MAX_PACE)
+                known = self._paces.get(deployment.key, pace)
+                _keep(self._paces, deployment.key, known + _NEWEST_WEIGHT * (pace - known))
 
     def expected_seconds(self, deployment: Deployment, audio_seconds: float | None) -> float:
         """Expected seconds to transcribe `audio_seconds` of audio; 0 when the length is unknown."""
@@ -85,26 +92,28 @@ class Cooldown:
     def missed_timings(self, deployment: Deployment, now: float) -> None:
         """Ignore the deployment's declaration of timings for ten minutes, because it returned none. After three
         such deployments, ignore all declarations of their owner for the model."""
-        for name in deployment.names:
-            untimed = self._untimed.get((deployment.owner, name), {})
-            untimed = {key: until for key, until in untimed.items() if now < until}
-            _keep(untimed, deployment.key, now + UNTIMED_SECONDS, limit=_MAX_UNTIMED_KEPT)
-            _keep(self._untimed, (deployment.owner, name), untimed)
+        with self._lock:
+            for name in deployment.names:
+                untimed = self._untimed.get((deployment.owner, name), {})
+                untimed = {key: until for key, until in untimed.items() if now < until}
+                _keep(untimed, deployment.key, now + UNTIMED_SECONDS, limit=_MAX_UNTIMED_KEPT)
+                _keep(self._untimed, (deployment.owner, name), untimed)
 
     def gave_timings(self, deployment: Deployment) -> None:
         """Trust the deployment's declaration again."""
-        for name in deployment.names:
-            self._untimed.get((deployment.owner, name), {}).pop(deployment.key, None)
+        with self._lock:
+            for name in deployment.names:
+                self._untimed.get((deployment.owner, name), {}).pop(deployment.key, None)
 
     def has_timings(self, deployment: Deployment, now: float) -> bool:
         """Whether the deployment's declaration of timings is trusted."""
-        for name in deployment.names:
-            untimed = self._untimed.get((deployment.owner, name), {})
-            if now < untimed.get(deployment.key, 0.0):
-                return False
-            if sum(now < until for until in untimed.values()) >= MAX_UNTIMED:
-                return False
-        return True
+        with self._lock:
+            tables = [self._untimed.get((deployment.owner, name), {}) for name in deployment.names]
+            return not any(
+                now < untimed.get(deployment.key, 0.0)
+                or sum(now < until for until in untimed.values()) >= MAX_UNTIMED
+                for untimed in tables
+            )
 
     def _count(self, scope: Key, whom: str | None, now: float, suspect: str | None) -> None:
         state = self._states.get((scope, whom)) or _State()
