@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from functions import build_openapi
-from server import lock
+from server import lock, presence
 from server.lifeline import end_with_parent
 from server.listener import PortInUse, bind, listener_of
 from server.origins import Origins
@@ -43,15 +43,34 @@ def _serve(arguments: argparse.Namespace, settings: ServerSettings, origins: Ori
     build_openapi.write_if_outdated()
     listener = bind(settings.port, settings.bind) if arguments.fd is None else listener_of(arguments.fd)
     if arguments.fd is None:
-        address, port = listener.getsockname()[:2]
-        host = f"[{address}]" if ":" in address else address
-        sys.stderr.write(f"stt-gateway listens on http://{host}:{port}; data in {settings.data_dir}\n")
+        sys.stderr.write(f"stt-gateway listens on {_url(listener)}; data in {settings.data_dir}\n")
+    presence.announce(settings.data_dir, _url(listener), os.environ)
+    try:
+        return _run(arguments, settings, origins, listener, descriptor)
+    finally:
+        presence.withdraw(settings.data_dir)
+
+
+def _run(
+    arguments: argparse.Namespace,
+    settings: ServerSettings,
+    origins: Origins,
+    listener: socket.socket,
+    descriptor: int,
+) -> int:
     if settings.workers == 1:
         return _work(arguments, settings, origins, listener)
     from server.supervisor import Supervisor
 
     ready = [f"--ready-file={arguments.ready_file}"] if arguments.ready_file else []
     return Supervisor(settings, listener, descriptor, ready).run()
+
+
+def _url(listener: socket.socket) -> str:
+    """Where programs of this machine reach the server."""
+    address, port = listener.getsockname()[:2]
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - compared, not bound
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
 
 def _work(
