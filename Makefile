@@ -132,7 +132,7 @@ check-python: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	PYTHONPATH=layers/shared $(VENV)/bin/lint-imports
+	PYTHONPATH=.:layers/shared $(VENV)/bin/lint-imports
 
 check-template: .venv-sam/stamp .venv-checkov/stamp
 	$(SAM) validate --lint
