@@ -17,13 +17,15 @@ import apsw
 from server.sqlite import schema
 from server.sqlite.credentials import decoded
 from server.sqlite.failure import BROKEN, CORRUPT, LOCKED, StoreError, explained
-from server.sqlite.files import make_directory, swap, sync_directory, write
+from server.sqlite.files import make_directory, swap, sync_directory
+from server.sqlite.filesystem import is_network, kind_of
 from server.sqlite.layout import DATABASE, KEY, UPLOADS
 from server.sqlite.occupancy import Occupancy
 
 MANIFEST = "manifest.json"
 # The format of the file, so that a later program can read or refuse it.
 FORMAT = 1
+_PIECE_BYTES = 1 << 20
 
 
 def backup(data_dir: Path, file: Path) -> None:
@@ -32,13 +34,15 @@ def backup(data_dir: Path, file: Path) -> None:
 
     The gateway may run meanwhile. The database's copy is its state at one moment.
     """
-    data_dir, file = data_dir.absolute(), file.absolute()
+    data_dir, file = data_dir.resolve(), file.absolute()
     if not (data_dir / DATABASE).is_file():
         raise StoreError(
             BROKEN, f"{data_dir} has no {DATABASE}: set DATA_DIR to the gateway's data directory."
         )
     draft = file.with_name(f".{file.name}.draft")
-    with explained(data_dir), tempfile.TemporaryDirectory(dir=data_dir, prefix=".backup-") as folder:
+    # A full disk here must not stop the gateway, so the copy is made where the backup goes if SQLite can write there.
+    scratch = data_dir if is_network(kind_of(file.parent)) else file.parent
+    with explained(file), tempfile.TemporaryDirectory(dir=scratch, prefix=".backup-") as folder:
         copy = Path(folder) / DATABASE
         with _opened(data_dir / DATABASE) as connection:
             connection.execute("VACUUM INTO ?", (str(copy),))
@@ -49,19 +53,19 @@ def backup(data_dir: Path, file: Path) -> None:
         for upload, part_id in parts:
             name = f"{UPLOADS}/{upload}/{part_id}"
             sources[name] = data_dir / name
-        with explained(file):
-            try:
-                _pack(draft, sources, version)
-                draft.replace(file)
-            finally:
-                draft.unlink(missing_ok=True)
-            sync_directory(file.parent)
+        try:
+            _pack(draft, sources, version)
+            draft.replace(file)
+        finally:
+            draft.unlink(missing_ok=True)
+        sync_directory(file.parent)
 
 
 def restore(file: Path, data_dir: Path, *, now: datetime | None = None) -> Path | None:
     """Check the backup in `file` and put it in the place of `data_dir`. Returns the directory that keeps what was there
     before, beside it; None when there was nothing. Raises StoreError, and then nothing has changed."""
-    file, data_dir = file.absolute(), data_dir.absolute()
+    # A link to the directory stays what it is.
+    file, data_dir = file.absolute(), data_dir.resolve()
     if data_dir.is_mount():
         raise StoreError(
             BROKEN,
@@ -124,7 +128,7 @@ def _unused(data_dir: Path) -> Iterator[None]:
 
 
 class _Hashing:
-    """Reads a file for tarfile, and hashes what was read."""
+    """Reads a file, and hashes what was read."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -176,12 +180,10 @@ def _unpack(file: Path, directory: Path) -> None:
                 source = tar.extractfile(member) if member.isreg() else None
                 if source is None or member.name in found:
                     raise _damaged(file)
-                content = source.read()
                 if member.name == MANIFEST:
-                    manifest = json.loads(content)
-                    continue
-                found[member.name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-                _place(directory, member.name, content, file)
+                    manifest = json.load(source)
+                else:
+                    found[member.name] = _place(directory, member.name, source, file)
     except (tarfile.TarError, ValueError) as error:
         raise _damaged(file) from error
     if not isinstance(manifest, dict) or not {DATABASE, KEY} <= found.keys():
@@ -192,8 +194,8 @@ def _unpack(file: Path, directory: Path) -> None:
         raise _damaged(file)
 
 
-def _place(directory: Path, name: str, content: bytes, file: Path) -> None:
-    """Write one file of a backup, whose name must be one that a backup has."""
+def _place(directory: Path, name: str, source: IO[bytes], file: Path) -> dict[str, Any]:
+    """Write one file of a backup, whose name must be one that a backup has. Returns its entry in the manifest."""
     folder, *rest = name.split("/")
     if name not in (DATABASE, KEY) and not (
         folder == UPLOADS and len(rest) == 2 and all(_is_plain(each) for each in rest)
@@ -202,7 +204,16 @@ def _place(directory: Path, name: str, content: bytes, file: Path) -> None:
     path = directory / name
     for parent in reversed(path.relative_to(directory).parents):
         make_directory(directory / parent)
-    write(path, content)
+    hashing = _Hashing(source)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as target:
+        while piece := hashing.read(_PIECE_BYTES):
+            target.write(piece)
+        target.flush()
+        os.fsync(target.fileno())
+        size = target.tell()
+    sync_directory(path.parent)
+    return {"bytes": size, "sha256": hashing.digest.hexdigest()}
 
 
 def _is_plain(name: str) -> bool:

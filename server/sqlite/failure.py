@@ -8,7 +8,8 @@ from pathlib import Path
 import apsw
 
 LOCKED, CORRUPT, FULL, READ_ONLY = "locked", "corrupt", "full", "read_only"
-NO_PERMISSION, NEWER, NETWORK, BROKEN = "no_permission", "newer", "network", "broken"
+NO_PERMISSION, CANNOT_OPEN, BROKEN = "no_permission", "cannot_open", "broken"
+NEWER, NETWORK = "newer", "network"
 
 _REASONS: tuple[tuple[type[apsw.Error], str], ...] = (
     (apsw.BusyError, LOCKED),
@@ -19,7 +20,7 @@ _REASONS: tuple[tuple[type[apsw.Error], str], ...] = (
     (apsw.FullError, FULL),
     (apsw.ReadOnlyError, READ_ONLY),
     (apsw.PermissionsError, NO_PERMISSION),
-    (apsw.CantOpenError, NO_PERMISSION),
+    (apsw.CantOpenError, CANNOT_OPEN),
 )
 _ERRNOS = {
     errno.ENOSPC: FULL,
@@ -37,6 +38,10 @@ _SENTENCES = {
     NO_PERMISSION: (
         "This user may not open {path}. Give the user that runs the gateway read and write access to the file "
         "and its directory, or set DATA_DIR to another directory."
+    ),
+    CANNOT_OPEN: (
+        "{path} cannot be opened. The user that runs the gateway needs read and write access to the file and its "
+        "directory, and enough open files (ulimit -n)."
     ),
     BROKEN: "The disk that holds {path} failed to read or write. Check the disk and the system's log.",
 }

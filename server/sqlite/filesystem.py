@@ -18,12 +18,17 @@ _MOUNTS = Path("/proc/self/mountinfo")
 def check_is_local(directory: Path, mounts: Path = _MOUNTS) -> None:
     """Raise StoreError when `directory` is on a network file system. Only Linux says which one it is on."""
     kind = kind_of(directory, mounts)
-    if kind in _NETWORK:
+    if is_network(kind):
         raise StoreError(
             NETWORK,
             f"{directory} is on a network file system ({kind}), where a database can be damaged because locks do "
             "not work reliably. Set DATA_DIR to a directory on a local disk.",
         )
+
+
+def is_network(kind: str | None) -> bool:
+    """Whether it is the type of a network file system."""
+    return kind in _NETWORK
 
 
 def kind_of(directory: Path, mounts: Path = _MOUNTS) -> str | None:

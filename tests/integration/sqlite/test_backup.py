@@ -117,6 +117,25 @@ def test_a_restore_keeps_what_was_there_before(stores: SqliteStores, data_dir: P
         opened.close()
 
 
+def test_a_link_to_the_directory_stays_a_link(
+    stores: SqliteStores, data_dir: Path, file: Path, tmp_path: Path
+) -> None:
+    filled(stores)
+    link = tmp_path / "link"
+    link.symlink_to(data_dir)
+    backup(link, file)
+    stores.close()
+    assert restore(file, link, now=NOW) == data_dir.with_name("data.before-restore-20260101T000000Z")
+    assert link.resolve() == data_dir
+    assert check_consistent(link / "gateway.db") == {"r1"}
+
+
+def test_the_root_of_a_volume_is_not_replaced(stores: SqliteStores, data_dir: Path, file: Path) -> None:
+    backup(data_dir, file)
+    with pytest.raises(StoreError, match="root of a mounted volume"):
+        restore(file, Path("/proc"))
+
+
 def test_nothing_is_restored_under_a_running_gateway(
     stores: SqliteStores, data_dir: Path, file: Path, tmp_path: Path
 ) -> None:
