@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
+import time
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -93,15 +93,16 @@ def main() -> int:
     parser.add_argument("--auth", action="store_true", help="check credentials and permissions, as IAM does")
     parser.add_argument("--lifeline", action="store_true", help="end when standard input ends")
     arguments = parser.parse_args()
-    stopped = threading.Event()
+    told: list[int] = []  # not an Event: setting one in a signal handler can wait for ever
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, lambda number, _: told.append(number))
     if arguments.lifeline:
         end_with_parent()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         process = _start(arguments.address, arguments.port, scratch, auth=arguments.auth)
         try:
-            while not stopped.wait(0.2):
+            while not told:
+                time.sleep(0.1)
                 if process.poll() is not None:
                     return 1
         finally:

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +33,7 @@ class AwsRun:
 
     def __init__(self, port: int, directory: Path) -> None:
         self._children: list[Child] = []
-        self._stopped = threading.Event()
+        self._is_stopped = False  # not an Event: setting one in a signal handler can wait for ever
         self._directory = directory
         # MiniStack binds its port itself. Both tell now, and not after a minute, if a port is not free.
         with bind(port) as free:
@@ -44,7 +43,7 @@ class AwsRun:
 
     def stop(self) -> None:
         """Makes `run` end; safe in a signal handler."""
-        self._stopped.set()
+        self._is_stopped = True
 
     def run(self) -> None:
         """Starts everything, prints the addresses, and waits. Raises ChildDied and CommandFailed."""
@@ -106,8 +105,9 @@ class AwsRun:
                 child.check()
             if time.monotonic() > deadline:
                 raise ChildDied(f"{name} was not ready within {seconds:g} seconds; see {self._directory}")
-            if self._stopped.wait(0.2):
+            if self._is_stopped:
                 raise Stopped
+            time.sleep(0.1)
 
     def _sam(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Runs a command of SAM; Ctrl-C ends it. Raises CommandFailed and Stopped."""
