@@ -7,11 +7,14 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import apsw
 
 from local.embedded_aws import CREDENTIALS
 from local.users import USERS
@@ -143,6 +146,12 @@ def create_key(directory: Path, user_id: str, key: str) -> None:
         stores.keys().create(user_id, key=key)
     finally:
         stores.close()
+
+
+def recorded_requests(data_dir: Path) -> "Counter[str]":
+    """How many usage records each request has, in the database itself."""
+    with closing(apsw.Connection(str(data_dir / "gateway.db"), flags=apsw.SQLITE_OPEN_READWRITE)) as database:
+        return Counter(str(request_id) for (request_id,) in database.execute("SELECT request_id FROM usage"))
 
 
 def publish(server: Server, key: str, url: str, model: str, access: str = "authenticated") -> None:
