@@ -1,5 +1,6 @@
 """The HTTP front: route, key, place, body, route function, answer, in API Gateway's order and wording."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -93,9 +94,11 @@ class _Call:
             response = refusals.response_of(error)
         except ClientGone:
             raise
+        except asyncio.CancelledError:  # it outlasted the time that the end of the server gives
+            response = refusals.response_of(refusals.draining(), Response)
         except Exception as error:
             logger.error("a request failed in the front: %s", type(error).__name__)
-            response = refusals.response_of(InternalError())
+            response = refusals.response_of(InternalError(), Response)
         # A route function's request has an id already, which its usage record carries too.
         self._request_id = response.headers.setdefault(
             "x-request-id", self._request_id or http.new_request_id()

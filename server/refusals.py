@@ -1,5 +1,7 @@
 """What the front answers itself, in the words that API Gateway uses on AWS (template.yaml, GatewayResponses)."""
 
+from starlette.responses import Response
+
 from gateway.errors import FileTooLarge, GatewayError, NotFound, RateLimited
 from gateway.http import ALWAYS, NO_ROUTE, json_response
 from server.body import RefusalResponse
@@ -58,9 +60,9 @@ def draining() -> GatewayError:
     )
 
 
-def response_of(error: GatewayError) -> RefusalResponse:
-    """The answer given before the body was read, or instead of it."""
-    return RefusalResponse(
+def response_of(error: GatewayError, kind: type[Response] = RefusalResponse) -> Response:
+    """The answer given before the body was read, or instead of it; another `kind` if the body may have been read."""
+    return kind(
         json_response(error.envelope()).body or "",
         status_code=error.status,
         headers={**ALWAYS, **error.headers, "content-type": "application/json"},

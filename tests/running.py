@@ -6,13 +6,18 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import apsw
+
 from local.users import USERS
 from server.listener import bind
+from server.sqlite.stores import open_stores
 from tests.stack import CREDENTIALS
 
 ROOT = Path(__file__).parent.parent
@@ -113,24 +118,52 @@ class Server:
         return self.process.wait(60)
 
 
-def start(module: str, arguments: Sequence[str], log: Path, **variables: str) -> Server:
-    """Starts `python -m module` on a free port and waits for it."""
-    listener = bind(0)
-    port = listener.getsockname()[1]
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, f"--fd={listener.fileno()}", *arguments],
-            cwd=ROOT,
-            env=environment(**variables),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            pass_fds=(listener.fileno(),),
-            text=True,
-        )
-    listener.close()
+def start_server(directory: Path, **variables: str) -> Server:
+    """Starts `python -m server` on a free port, with its data and its log in `directory`, and waits for it."""
+    log = directory / "server.log"
+    with bind(0) as listener:
+        port = listener.getsockname()[1]
+        with log.open("a") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "server", f"--fd={listener.fileno()}"],
+                cwd=ROOT,
+                env=environment(**{"DATA_DIR": str(directory / "data"), **variables}),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=(listener.fileno(),),
+                text=True,
+            )
     server = Server(process, port, log)
     server.wait_until_ready()
     return server
+
+
+def create_key(directory: Path, user_id: str, key: str) -> None:
+    """Gives a user of the server with this directory a key."""
+    stores = open_stores(directory / "data")
+    try:
+        stores.keys().create(user_id, key=key)
+    finally:
+        stores.close()
+
+
+def recorded_requests(data_dir: Path) -> "Counter[str]":
+    """How many usage records each request has, in the database itself."""
+    with closing(apsw.Connection(str(data_dir / "gateway.db"), flags=apsw.SQLITE_OPEN_READWRITE)) as database:
+        return Counter(str(request_id) for (request_id,) in database.execute("SELECT request_id FROM usage"))
+
+
+def publish(server: Server, key: str, url: str, model: str, access: str = "authenticated") -> None:
+    """Publishes a provider with one service."""
+    service = {"name": "asr", "type": "stt", "engine": "other", "url": url, "access": access}
+    parsed = {
+        "schema_version": 1,
+        "agent": {"name": "stub"},
+        "hosts": [{"id": "here", "services": [{**service, "models": [{"id": model}]}]}],
+    }
+    body = json.dumps({"raw_yaml": "", "parsed": parsed})
+    answer = server.call("PUT", "/api/inference/agent/manifest/", body, {"Authorization": f"Bearer {key}"})
+    assert answer.status == 200, answer.body
 
 
 @dataclass

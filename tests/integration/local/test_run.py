@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from local.embedded_aws import client_of
+from local.users import create_users
 from server.listener import bind
+from server.sqlite.stores import open_stores
 from tests.running import ROOT, SAMPLE, SENTENCE, Gateway, environment, multipart, start_gateway
 
 
@@ -78,11 +79,6 @@ def test_the_local_model_is_listed_for_both_users(gateway: Gateway) -> None:
     for user in gateway.keys:
         answer = gateway.call("GET", "/v1/models", headers=gateway.authorization(user))
         assert gateway.model in [model["id"] for model in answer.json["data"]]
-
-
-def test_the_announced_aws_holds_the_templates_tables(gateway: Gateway) -> None:
-    tables = client_of(gateway.aws_endpoint)("dynamodb").list_tables()["TableNames"]
-    assert "stt-gateway-local-KeysTable" in tables
 
 
 class HangingProvider(ThreadingHTTPServer):
@@ -205,6 +201,75 @@ def test_no_log_holds_a_transcript_or_a_key(gateway: Gateway) -> None:
         assert log == gateway.log or not any(key in text for key in gateway.keys.values())
 
 
+def test_a_second_start_keeps_keys_providers_and_usage(tmp_path: Path) -> None:
+    first = start_gateway(tmp_path)
+    body, headers = multipart([("model", first.model)], SAMPLE.read_bytes())
+    manifest = {"schema_version": 1, "agent": {"name": "second"}, "hosts": []}
+    published = json.dumps({"raw_yaml": "", "parsed": manifest})
+    path = "/v1/audio/transcriptions"
+    assert first.call("POST", path, body, {**headers, **first.authorization("bob")}).status == 200
+    put = first.call("PUT", "/api/inference/agent/manifest/", published, first.authorization("bob"))
+    assert put.status == 200, put.body
+    assert first.end() == 0
+    second = start_gateway(tmp_path)
+    usage = second.call("GET", "/v1/usage", headers=second.authorization("bob")).json
+    assert usage["total"]["requests"] == 1
+    providers = second.call("GET", "/v1/providers", headers=second.authorization("bob")).json["data"]
+    assert [provider["name"] for provider in providers] == ["second"]
+    assert second.call("POST", path, body, {**headers, **second.authorization()}).status == 200
+    assert second.end() == 0
+
+
+def test_a_start_does_not_revive_a_revoked_key(tmp_path: Path) -> None:
+    stores = open_stores(tmp_path / "data")
+    create_users(stores.keys())
+    stores.keys().revoke(stores.keys().list("bob")[0].key_id)
+    stores.close()
+    gateway = start_gateway(tmp_path)
+    assert gateway.call("GET", "/v1/models", headers=gateway.authorization("bob")).status == 401
+    assert gateway.end() == 0
+
+
+def test_it_is_ready_soon(tmp_path: Path) -> None:
+    began = time.monotonic()
+    gateway = start_gateway(tmp_path)
+    took = time.monotonic() - began
+    assert gateway.end() == 0
+    assert took < 20  # 2 s on a quiet machine
+
+
+def test_it_says_where_data_is_kept_and_how_to_serve_others(gateway: Gateway) -> None:
+    said = gateway.log.read_text()
+    assert f"data          {gateway.directory / 'data'}" in said
+    assert "make serve" in said
+    assert "caddy" in said
+
+
+def test_it_does_not_listen_for_other_machines(tmp_path: Path) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "local.run"],
+        cwd=ROOT,
+        env=environment(PORT="0", RUN_DIR=str(tmp_path), DATA_DIR=str(tmp_path), BIND="0.0.0.0"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert said.returncode == 1
+    assert said.stderr.startswith("Cannot start: BIND cannot be set here")
+
+
+def test_its_help_lists_its_settings() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "local.run", "--help"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert all(name in said.stdout for name in ("PORT", "DATA_DIR", "RUN_DIR"))
+
+
 def test_ctrl_c_ends_everything_without_a_traceback(tmp_path: Path) -> None:
     gateway = start_gateway(tmp_path)
     descendants = processes_of(gateway.process.pid)
@@ -246,7 +311,7 @@ def variables_of(gateway: Gateway, part: str) -> dict[str, str]:
         pytest.skip("needs /proc")
     for pid in processes_of(gateway.process.pid):
         try:
-            if f"local.{part}".encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+            if part.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
                 pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")
                 return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
         except OSError:
@@ -255,7 +320,7 @@ def variables_of(gateway: Gateway, part: str) -> dict[str, str]:
 
 
 def test_the_gateway_knows_its_own_address_and_an_id_of_this_start(gateway: Gateway) -> None:
-    variables = variables_of(gateway, "gateway")
+    variables = variables_of(gateway, "server")
     assert variables["PUBLIC_URL"] == gateway.url
     assert len(bytes.fromhex(variables["GATEWAY_ID"])) == 16
 
@@ -274,7 +339,7 @@ def test_an_invalid_origin_in_cors_origins_is_reported_early(tmp_path: Path) -> 
     said = subprocess.run(
         [sys.executable, "-m", "local.run"],
         cwd=ROOT,
-        env=environment(PORT="0", RUN_DIR=str(tmp_path), CORS_ORIGINS="*"),
+        env=environment(PORT="0", RUN_DIR=str(tmp_path), DATA_DIR=str(tmp_path), CORS_ORIGINS="*"),
         capture_output=True,
         text=True,
         timeout=60,
@@ -292,7 +357,7 @@ def test_a_port_that_cannot_be_used_is_reported_clearly_and_early(tmp_path: Path
     said = subprocess.run(
         [sys.executable, "-m", "local.run"],
         cwd=ROOT,
-        env=environment(PORT=taken, RUN_DIR=str(tmp_path)),
+        env=environment(PORT=taken, RUN_DIR=str(tmp_path), DATA_DIR=str(tmp_path)),
         capture_output=True,
         text=True,
         timeout=60,
