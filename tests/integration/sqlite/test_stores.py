@@ -50,6 +50,18 @@ def test_a_second_start_keeps_keys_usage_quotas_and_credentials(data_dir: Path) 
     assert check_consistent(data_dir / "gateway.db") == {"r1"}
 
 
+def test_no_file_holds_a_key_or_a_credential_in_clear(data_dir: Path) -> None:
+    stores = open_stores(data_dir)
+    key, _ = stores.keys().create("alice")
+    ciphertext = stores.credentials().encrypt("hunter2-hunter2", "alice", "home", "asr")
+    publish(stores, service(), credentials={"asr": ciphertext})
+    contents = [path.read_bytes() for path in data_dir.iterdir() if path.is_file()]
+    stores.close()
+    assert any(ciphertext in content for content in contents)
+    for secret in (key.encode(), b"hunter2-hunter2"):
+        assert not any(secret in content for content in contents)
+
+
 def test_places_of_a_process_that_died_are_free_after_a_start(data_dir: Path) -> None:
     claim = Claim("bob", "requests", None, places=1, lease_seconds=1000)
     first = open_stores(data_dir)
