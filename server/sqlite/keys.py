@@ -48,7 +48,7 @@ class KeyStore:
         found = self._database.row(f"SELECT preference, {_LIMITS} FROM users WHERE user_id = ?", (user_id,))  # noqa: S608
         return _preference_and_limits(found or (None, None, None, None))
 
-    def users(self) -> "list[User]":
+    def list_users(self) -> "list[User]":
         """Everyone who has a key or whose preference or limits were set, by id."""
         found = self._database.rows(
             f"SELECT user_id, preference, {_LIMITS} "  # noqa: S608

@@ -31,10 +31,11 @@ def open_stores(data_dir: Path) -> "SqliteStores":
         data_dir.parent.mkdir(parents=True, exist_ok=True)
         make_directory(data_dir)
         check_is_local(data_dir)
-        make_directory(data_dir / UPLOADS)
     occupancy = Occupancy(data_dir)
     with occupancy.entrance():
         try:
+            with explained(data_dir):
+                make_directory(data_dir / UPLOADS)
             alone = occupancy.try_alone()
             occupancy.share()
             return SqliteStores(data_dir, occupancy, alone=alone)
@@ -47,6 +48,7 @@ class SqliteStores:
     """The adapters, which share one database. Use `open_stores`."""
 
     def __init__(self, data_dir: Path, occupancy: Occupancy, *, alone: bool) -> None:
+        retention_days = usage_settings().retention_days
         self._occupancy = occupancy
         self._clock = ClockWatch()
         self._database = Database(data_dir / DATABASE, alone=alone)
@@ -60,7 +62,7 @@ class SqliteStores:
         self._keys = KeyStore(self._database)
         self._catalog = CatalogStore(self._database)
         self._providers = ProviderStore(self._database)
-        self._usage = UsageStore(self._database, usage_settings().retention_days)
+        self._usage = UsageStore(self._database, retention_days)
         self._totals = TotalsStore(self._database)
         self._uploads = UploadStore(self._database, data_dir / UPLOADS)
 

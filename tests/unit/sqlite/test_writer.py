@@ -125,12 +125,17 @@ def test_a_batch_that_cannot_begin_fails_and_the_next_one_works(opened: Opened) 
 
 
 def test_closing_runs_what_waits_and_refuses_what_comes_later(opened: Opened) -> None:
-    with ThreadPoolExecutor(2 * MAX_BATCH) as threads:
-        adding = [threads.submit(opened.add, x) for x in range(2 * MAX_BATCH)]
-        all_waiting(opened.writer, 1)
-        opened.writer.close()
-        done = [x for x, each in enumerate(adding) if each.exception() is None]
-    assert opened.stored() == done
+    number = MAX_BATCH + 10  # more than one batch
+    with ThreadPoolExecutor(number + 1) as threads:
+
+        def start() -> None:
+            for x in range(number):
+                threads.submit(opened.add, x)
+            all_waiting(opened.writer, number)
+            threads.submit(opened.writer.close)
+
+        while_it_works(opened.writer, start)
+    assert opened.stored() == list(range(number))
     with pytest.raises(StoreError, match="stopping"):
         opened.add(1000)
 
