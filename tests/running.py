@@ -148,10 +148,16 @@ def create_key(directory: Path, user_id: str, key: str) -> None:
         stores.close()
 
 
+def usage_records(data_dir: Path) -> list[tuple[str, str, int]]:
+    """User, request id and HTTP status of each usage record, in the database itself, by time."""
+    with closing(apsw.Connection(str(data_dir / "gateway.db"))) as database:
+        found = database.execute("SELECT user_id, request_id, http_status FROM usage ORDER BY time")
+        return [(str(user), str(request), int(str(status))) for user, request, status in found]
+
+
 def recorded_requests(data_dir: Path) -> "Counter[str]":
-    """How many usage records each request has, in the database itself."""
-    with closing(apsw.Connection(str(data_dir / "gateway.db"), flags=apsw.SQLITE_OPEN_READWRITE)) as database:
-        return Counter(str(request_id) for (request_id,) in database.execute("SELECT request_id FROM usage"))
+    """How many usage records each request has."""
+    return Counter(request for _, request, _ in usage_records(data_dir))
 
 
 def publish(server: Server, key: str, url: str, model: str, access: str = "authenticated") -> None:
