@@ -6,17 +6,15 @@ import os
 import subprocess
 import sys
 import time
-import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from local.embedded_aws import CREDENTIALS
 from local.users import USERS
 from server.listener import bind
 from server.sqlite.stores import open_stores
@@ -31,7 +29,7 @@ def environment(**variables: str) -> dict[str, str]:
     """The shell's variables without any AWS account, with the project on the path."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "shared")])
-    return {**inherited, **CREDENTIALS, "PYTHONPATH": path, **variables}
+    return {**inherited, "PYTHONPATH": path, **variables}
 
 
 @dataclass
@@ -119,24 +117,29 @@ class Server:
         return self.process.wait(60)
 
 
-def start_server(directory: Path, **variables: str) -> Server:
-    """Starts `python -m server` on a free port, with its data and its log in `directory`, and waits for it."""
-    log = directory / "server.log"
-    with bind(0) as listener:
-        port = listener.getsockname()[1]
-        with log.open("a") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "server", f"--fd={listener.fileno()}"],
-                cwd=ROOT,
-                env=environment(**{"DATA_DIR": str(directory / "data"), **variables}),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=(listener.fileno(),),
-                text=True,
-            )
+def start(module: str, arguments: Sequence[str], log: Path, **variables: str) -> Server:
+    """Starts `python -m module` on a free port and waits for it."""
+    listener = bind(0)
+    port = listener.getsockname()[1]
+    with log.open("a") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, f"--fd={listener.fileno()}", *arguments],
+            cwd=ROOT,
+            env=environment(**variables),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=(listener.fileno(),),
+            text=True,
+        )
+    listener.close()
     server = Server(process, port, log)
     server.wait_until_ready()
     return server
+
+
+def start_server(directory: Path, **variables: str) -> Server:
+    """Starts the server, with its data and its log in `directory`."""
+    return start("server", [], directory / "server.log", **{"DATA_DIR": str(directory / "data"), **variables})
 
 
 def create_key(directory: Path, user_id: str, key: str) -> None:
@@ -237,32 +240,3 @@ def multipart(
         parts += [head.encode(), b"Content-Type: audio/wav\r\n\r\n", audio, b"\r\n"]
     body = b"".join([*parts, f"--{boundary}--\r\n".encode()])
     return body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-
-
-@contextmanager
-def start_embedded_aws() -> Iterator[str]:
-    """An empty AWS in a process of its own, by its address: moto keeps one world a process, and tests that hold AWS
-    in theirs begin by emptying it."""
-    listener = bind(0)
-    endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "local.embedded_aws", f"--fd={listener.fileno()}"],
-        cwd=ROOT,
-        env=environment(),
-        pass_fds=(listener.fileno(),),
-    )
-    listener.close()
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                with urllib.request.urlopen(f"{endpoint}/moto-api/", timeout=START_SECONDS):
-                    break
-            except OSError:
-                assert process.poll() is None, "the embedded AWS ended"
-                assert time.monotonic() < deadline, "the embedded AWS was not ready in time"
-                time.sleep(0.05)
-        yield endpoint
-    finally:
-        process.terminate()
-        process.wait()
