@@ -8,9 +8,9 @@ name, a page counts as this server's own (DNS rebinding).
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -122,19 +122,3 @@ class OwnPagesOnly:
             await send(message)
 
         await self._app(scope, receive, send_to_own)
-
-
-class OwnCallersOnly:
-    """A WSGI application that no page may call."""
-
-    def __init__(self, application: Callable[..., Iterable[bytes]], hosts: frozenset[str]) -> None:
-        self._application = application
-        self._origins = Origins(hosts=hosts)
-
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        hosts = [environ["HTTP_HOST"]] if "HTTP_HOST" in environ else []
-        problem = FOREIGN_ORIGIN if "HTTP_ORIGIN" in environ else self._origins.problem([], hosts)
-        if problem is None:
-            return self._application(environ, start_response)
-        start_response("403 Forbidden", [("content-type", "application/json")])
-        return [refusal(problem)]

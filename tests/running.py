@@ -30,7 +30,7 @@ def environment(**variables: str) -> dict[str, str]:
     """The shell's variables without any AWS account, with the project on the path."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "shared")])
-    return {**inherited, **CREDENTIALS, "PYTHONPATH": path, **variables}
+    return {**inherited, "PYTHONPATH": path, **variables}
 
 
 @dataclass
@@ -118,24 +118,29 @@ class Server:
         return self.process.wait(60)
 
 
-def start_server(directory: Path, **variables: str) -> Server:
-    """Starts `python -m server` on a free port, with its data and its log in `directory`, and waits for it."""
-    log = directory / "server.log"
-    with bind(0) as listener:
-        port = listener.getsockname()[1]
-        with log.open("a") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "server", f"--fd={listener.fileno()}"],
-                cwd=ROOT,
-                env=environment(**{"DATA_DIR": str(directory / "data"), **variables}),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=(listener.fileno(),),
-                text=True,
-            )
+def start(module: str, arguments: Sequence[str], log: Path, **variables: str) -> Server:
+    """Starts `python -m module` on a free port and waits for it."""
+    listener = bind(0)
+    port = listener.getsockname()[1]
+    with log.open("a") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, f"--fd={listener.fileno()}", *arguments],
+            cwd=ROOT,
+            env=environment(**variables),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=(listener.fileno(),),
+            text=True,
+        )
+    listener.close()
     server = Server(process, port, log)
     server.wait_until_ready()
     return server
+
+
+def start_server(directory: Path, **variables: str) -> Server:
+    """Starts the server, with its data and its log in `directory`."""
+    return start("server", [], directory / "server.log", **{"DATA_DIR": str(directory / "data"), **variables})
 
 
 def create_key(directory: Path, user_id: str, key: str) -> None:
@@ -147,10 +152,16 @@ def create_key(directory: Path, user_id: str, key: str) -> None:
         stores.close()
 
 
+def usage_records(data_dir: Path) -> list[tuple[str, str, int]]:
+    """User, request id and HTTP status of each usage record, in the database itself, by time."""
+    with closing(apsw.Connection(str(data_dir / "gateway.db"))) as database:
+        found = database.execute("SELECT user_id, request_id, http_status FROM usage ORDER BY time")
+        return [(str(user), str(request), int(str(status))) for user, request, status in found]
+
+
 def recorded_requests(data_dir: Path) -> "Counter[str]":
-    """How many usage records each request has, in the database itself."""
-    with closing(apsw.Connection(str(data_dir / "gateway.db"), flags=apsw.SQLITE_OPEN_READWRITE)) as database:
-        return Counter(str(request_id) for (request_id,) in database.execute("SELECT request_id FROM usage"))
+    """How many usage records each request has."""
+    return Counter(request for _, request, _ in usage_records(data_dir))
 
 
 def publish(server: Server, key: str, url: str, model: str, access: str = "authenticated") -> None:

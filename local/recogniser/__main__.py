@@ -3,10 +3,10 @@
 import argparse
 
 from local.recogniser.app import new_app
+from local.recogniser.process import preload
 from server.lifeline import end_with_parent
 from server.listener import bind, listener_of, serve
 from server.origins import Origins, OwnPagesOnly
-from server.worker_process import preload
 
 
 def main() -> None:

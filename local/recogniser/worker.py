@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from server.worker_process import Worker, WorkerCrashed, WorkerTimeout, receive_message, send_message
+from local.recogniser.process import Worker, WorkerCrashed, WorkerTimeout, receive_message, send_message
 
 Result = TypeVar("Result")
 

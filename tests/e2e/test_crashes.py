@@ -56,7 +56,7 @@ def totals_of(data_dir: Path, role: str) -> int:
     with closing(apsw.Connection(str(data_dir / "gateway.db"))) as database:
         query = "SELECT coalesce(sum(requests), 0) FROM totals WHERE role = ?"
         [(count,)] = database.execute(query, (role,)).fetchall()
-    return int(count)
+    return int(str(count))
 
 
 def crash(server: Server, told: list[str], chance: random.Random) -> None:

@@ -68,8 +68,6 @@ def test_a_key_that_is_none_is_401(gateway: Gateway, value: str | None) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/"),
-        ("GET", "/v1"),
         ("GET", "/v1/nothing"),
         ("GET", TRANSCRIPTIONS),
         ("PUT", TRANSCRIPTIONS),

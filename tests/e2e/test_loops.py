@@ -7,7 +7,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.e2e.test_usage import records_of
 from tests.e2e.wire import (
     assert_error,
     fields,
@@ -18,7 +17,7 @@ from tests.e2e.wire import (
     send_json,
     transcribe,
 )
-from tests.running import Gateway, start_gateway
+from tests.running import Gateway, start_gateway, usage_records
 
 pytestmark = pytest.mark.e2e
 PLACES = 4
@@ -95,12 +94,12 @@ def test_a_request_that_comes_back_through_a_proxy_is_refused_at_once(looping: G
     relay = Relay(looping)
     try:
         publish(looping, "round", relay.url)
-        before = len(list(records_of(looping, "bob")))
+        before = len(usage_records(looping.directory / "data"))
         reply = transcribe(looping, model="round", key="bob")
         assert_error(reply, 502, "upstream_error")
         assert (relay.calls, relay.statuses) == (1, [508])
-        statuses = [each["http_status"]["N"] for each in list(records_of(looping, "bob"))[before:]]
-        assert sorted(statuses) == ["502", "508"]
+        new = usage_records(looping.directory / "data")[before:]
+        assert sorted((user, status) for user, _, status in new) == [("bob", 502), ("bob", 508)]
     finally:
         relay.stop()
 

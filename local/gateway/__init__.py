@@ -1,1 +1,0 @@
-"""The gateway on plain HTTP, with its functions' event sources."""
