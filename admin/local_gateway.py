@@ -42,9 +42,6 @@ class LocalGateway:
     def totals(self) -> "TotalsStore":
         return self._stores.totals()
 
-    def users(self) -> list[str]:
-        return [user.user_id for user in self._stores.keys().users()]
-
     def settings(self) -> CatalogSettings:
         """Those of the running gateway. If none runs, this environment's."""
         running = presence.find(self._data_dir)

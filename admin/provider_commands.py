@@ -55,7 +55,7 @@ def list_providers(
 ) -> None:
     """List providers as their owners see them in GET /v1/providers. On AWS, without USER, this reads all users."""
     with opened(stack, data_dir) as gateway:
-        owners = [user] if user else gateway.users()
+        owners = [user] if user else gateway.keys().users()
         found = [provider for owner in owners for provider in _of(gateway, owner)]
     if as_json:
         show_json(found)

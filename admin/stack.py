@@ -64,9 +64,6 @@ class StackGateway:
     def usage(self) -> UsageStore:
         return UsageStore(self._output("UsageTable"), queue_url="")
 
-    def users(self) -> list[str]:
-        return self.keys().users()
-
     def settings(self) -> CatalogSettings:
         read = CatalogSettings.read(
             {variable: self.parameters.get(name, "") for variable, name in _PARAMETERS.items()}

@@ -50,10 +50,6 @@ class Target(Protocol):
 
     def totals(self) -> "TotalsStore": ...
 
-    def users(self) -> list[str]:
-        """The ids of all users that have a key or settings, sorted."""
-        ...
-
     def settings(self) -> "CatalogSettings":
         """When its providers count as online and may be dialled."""
         ...

@@ -86,7 +86,7 @@ def show(user: User, stack: Stack = None, data_dir: DataDir = None, as_json: AsJ
 def list_users(stack: Stack = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List everyone who has a key or settings. On AWS this reads the whole table of keys."""
     with opened(stack, data_dir) as gateway:
-        rows = [_row(gateway, user) for user in gateway.users()]
+        rows = [_row(gateway, user) for user in gateway.keys().users()]
     if as_json:
         show_json(rows)
     else:

@@ -18,7 +18,6 @@ import apsw
 from local.users import USERS
 from server.listener import bind
 from server.sqlite.stores import open_stores
-from tests.stack import CREDENTIALS
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "local" / "samples" / "speech.wav"

@@ -1,7 +1,6 @@
 """Store API keys, by their hash, and users."""
 
 import time
-from typing import NamedTuple
 
 from gateway.accounts import keys
 from gateway.accounts.keys import CHANGES_PER_MINUTE, Caller, KeyRecord, Limits
@@ -9,14 +8,6 @@ from server.sqlite.database import Database, Row
 
 _RECORD = "key_id, user_id, name, created_at, expires_at, revoked_at"
 _LIMITS = "requests_per_minute, audio_seconds_per_day, changes_per_minute"
-
-
-class User(NamedTuple):
-    """A user with preference and limits."""
-
-    user_id: str
-    preference: str
-    limits: Limits
 
 
 class KeyStore:
@@ -48,14 +39,12 @@ class KeyStore:
         found = self._database.row(f"SELECT preference, {_LIMITS} FROM users WHERE user_id = ?", (user_id,))  # noqa: S608
         return _preference_and_limits(found or (None, None, None, None))
 
-    def list_users(self) -> "list[User]":
-        """Everyone who has a key or whose preference or limits were set, by id."""
+    def users(self) -> "list[str]":
+        """The ids of everyone who has a key or settings, sorted."""
         found = self._database.rows(
-            f"SELECT user_id, preference, {_LIMITS} "  # noqa: S608
-            "FROM (SELECT user_id FROM keys UNION SELECT user_id FROM users) "
-            "LEFT JOIN users USING (user_id) ORDER BY user_id"
+            "SELECT user_id FROM keys UNION SELECT user_id FROM users ORDER BY user_id"
         )
-        return [User(user_id, *_preference_and_limits(user)) for user_id, *user in found]
+        return [user_id for (user_id,) in found]
 
     def set_user(self, user_id: str, preference: str, limits: Limits) -> None:
         """Replace a user's preference and limits."""

@@ -4,12 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.accounts.keys import Limits
 from gateway.accounts.limits import Claim, Rate
 from gateway.providers.provider import MAX_PROVIDERS
 from gateway.store.ports import Stores
 from server.sqlite.failure import StoreError
-from server.sqlite.keys import User
 from server.sqlite.occupancy import Occupancy
 from server.sqlite.stores import SqliteStores, open_stores
 from tests.integration.sqlite.records import check_consistent, record
@@ -50,19 +48,6 @@ def test_a_second_start_keeps_keys_usage_quotas_and_credentials(data_dir: Path) 
     assert stores.credentials().decrypt(deployment) == "hunter2"
     stores.close()
     assert check_consistent(data_dir / "gateway.db") == {"r1"}
-
-
-def test_everyone_with_a_key_or_settings_is_listed(stores: SqliteStores) -> None:
-    for _ in range(2):
-        stores.keys().create("carol")
-    stores.keys().create("bob")
-    stores.keys().set_user("bob", "only_own", Limits(5, None, None))
-    stores.keys().set_user("alice", "any", Limits())
-    assert stores.keys().list_users() == [
-        User("alice", "any", Limits()),
-        User("bob", "only_own", Limits(5, None, None)),
-        User("carol", "any", Limits()),
-    ]
 
 
 def test_no_file_holds_a_key_or_a_credential_in_clear(data_dir: Path) -> None:

@@ -31,6 +31,10 @@ class KeyStore(Protocol):
         """Preference and limits; the defaults if none were set."""
         ...
 
+    def users(self) -> "list[str]":
+        """The ids of everyone who has a key or settings, sorted. For administrators; no request asks."""
+        ...
+
     def set_user(self, user_id: str, preference: str, limits: "Limits") -> None:
         """Replace a user's preference and limits."""
         ...

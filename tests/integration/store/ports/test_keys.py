@@ -59,3 +59,12 @@ def test_a_user_sees_only_their_own_keys(stores: Stores) -> None:
     mine = {stores.keys().create("alice")[1].key_id for _ in range(3)}
     stores.keys().create("bob")
     assert {each.key_id for each in stores.keys().list("alice")} == mine
+
+
+def test_everyone_with_a_key_or_settings_is_a_user(stores: Stores) -> None:
+    keys = stores.keys()
+    for user in ("carol", "carol", "bob"):
+        keys.create(user)
+    keys.set_user("bob", "only_own", Limits(5))
+    keys.set_user("alice", "any", Limits())
+    assert keys.users() == ["alice", "bob", "carol"]
