@@ -7,7 +7,6 @@ import secrets
 import signal
 import socket
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -50,7 +49,7 @@ class LocalRun:
 
     def __init__(self, settings: ServerSettings, directory: Path) -> None:
         self._children: list[Child] = []
-        self._stopped = threading.Event()
+        self._is_stopped = False  # not an Event: setting one in a signal handler can wait for ever
         self._progress = Progress()
         self._data_dir = settings.data_dir
         self._directory = directory
@@ -63,14 +62,15 @@ class LocalRun:
 
     def stop(self) -> None:
         """Makes `run` end; safe in a signal handler."""
-        self._stopped.set()
+        self._is_stopped = True
 
     def run(self) -> None:
         """Starts everything, prints the addresses, and waits. Raises ChildDied, StoreError, OSError."""
         try:
             self._start()
-            while not self._stopped.wait(0.5):
+            while not self._is_stopped:
                 self._check()
+                time.sleep(0.2)
         finally:
             # End the gateway first: requests in flight still need the recogniser.
             callers = [child for child in self._children if child.name in ("agent", "server")]
@@ -100,7 +100,7 @@ class LocalRun:
         self._ready_file.touch()
         self._wait_for(f"{self.url}/healthz", lambda _: True)
         self._progress.end()
-        if not self._stopped.is_set():
+        if not self._is_stopped:
             print(self._announcement(), flush=True)
 
     def _create_users(self) -> None:
@@ -137,7 +137,8 @@ class LocalRun:
         """Polls an address until it is ready, or Ctrl-C. Raises ChildDied."""
         headers = {"Authorization": f"Bearer {USERS['alice']}"}
         deadline = time.monotonic() + START_SECONDS
-        while not self._stopped.wait(0.03):
+        while not self._is_stopped:
+            time.sleep(0.03)
             self._check()
             if time.monotonic() > deadline:
                 raise ChildDied(

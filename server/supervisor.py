@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 
@@ -37,23 +36,27 @@ class Supervisor:
         self._command = [sys.executable, "-m", "server", "--worker", f"--fd={listener.fileno()}", *arguments]
         self._workers: dict[subprocess.Popen[bytes], float] = {}
         self._brief_lives = 0
-        self._stopped = threading.Event()
+        self._is_stopped = False  # not an Event: setting one in a signal handler can wait for ever
 
     def run(self) -> int:
         """Supervise until SIGTERM or SIGINT. Returns the exit code: 1 when workers cannot stay alive."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stopped.set())
+            signal.signal(number, self._stop)
         with tempfile.TemporaryDirectory(prefix="stt-gateway-metrics-") as shared:
             os.environ[SHARED] = shared
             try:
                 self._fill()
                 if self._settings.metrics_port is not None:
                     start_http_server(self._settings.metrics_port, HOST, registry_of_workers())
-                while not self._stopped.wait(0.1) and self._brief_lives < MAX_BRIEF_LIVES:
+                while not self._is_stopped and self._brief_lives < MAX_BRIEF_LIVES:
                     self._replace()
+                    time.sleep(0.1)
             finally:
                 self._end()
-        return 0 if self._stopped.is_set() else 1
+        return 0 if self._is_stopped else 1
+
+    def _stop(self, *_: object) -> None:
+        self._is_stopped = True
 
     def _fill(self) -> None:
         while len(self._workers) < self._settings.workers:
@@ -75,8 +78,8 @@ class Supervisor:
             self._brief_lives = self._brief_lives + 1 if is_brief else 0
             logger.error("a worker ended with code %s", worker.returncode)
             if is_brief:
-                self._stopped.wait(min(0.2 * self._brief_lives, 1.0))
-        if not self._stopped.is_set() and self._brief_lives < MAX_BRIEF_LIVES:
+                time.sleep(min(0.2 * self._brief_lives, 1.0))
+        if not self._is_stopped and self._brief_lives < MAX_BRIEF_LIVES:
             self._fill()
 
     def _end(self) -> None:

@@ -16,6 +16,7 @@ from gateway.errors import (
     NoProvider,
     NotFound,
     RateLimited,
+    StorageUnavailable,
     UnsupportedMediaType,
     UpstreamError,
 )
@@ -460,3 +461,20 @@ def test_the_record_is_written_before_waiting_for_limits() -> None:
     gateway = replace(world.dependencies, limits=Slow(), save=lambda _: done.append("kept"))
     service.run(RequestContext(ALICE, "r1", 0.0, world.clock() + 30), lambda: form(MODEL), gateway)
     assert done == ["begun", "kept", "given back"]
+
+
+def test_a_place_is_given_back_when_the_record_cannot_be_stored() -> None:
+    done: list[str] = []
+
+    class Slow(FakeLimits):
+        def release(self, user_id: str, counter: str, lease: str) -> Any:
+            return lambda: done.append("given back")
+
+    def lose(_: Record) -> None:
+        raise StorageUnavailable
+
+    world = World(home=answer({"text": "hi"}))
+    gateway = replace(world.dependencies, limits=Slow(), save=lose)
+    with pytest.raises(StorageUnavailable):
+        service.run(RequestContext(ALICE, "r1", 0.0, world.clock() + 30), lambda: form(MODEL), gateway)
+    assert done == ["given back"]

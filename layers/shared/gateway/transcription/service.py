@@ -118,7 +118,8 @@ class Dependencies:
 def run(
     context: RequestContext, read_form: Callable[[], Sequence[Part]], dependencies: Dependencies
 ) -> Reply:
-    """Transcribe. Raises GatewayError. Stores the usage record before it returns or raises."""
+    """Transcribe. Raises GatewayError. Stores the usage record before it returns or raises; if that fails, there is no
+    transcript either."""
     steps = _take(context, read_form, dependencies)
     record = _record(context, steps, dependencies.now())
     with deadline.extended(deadline.MARGIN_SECONDS):
@@ -126,9 +127,11 @@ def run(
         given_back = limits.close(
             context.caller, steps.admission, steps.reservation, record.billed_seconds, dependencies.limits
         )
-        dependencies.save(record)
-        dependencies.report(record)
-        given_back()
+        try:
+            dependencies.save(record)
+            dependencies.report(record)
+        finally:  # `save` raises if the record cannot be stored
+            given_back()
     headers = steps.admission.headers() if steps.admission else {}
     if steps.reply:
         return replace(steps.reply, headers=steps.reply.headers | headers)
