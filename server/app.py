@@ -30,8 +30,8 @@ MAX_AUDIO_BYTES = 26_214_400 + 512 * 1024
 # API Gateway's own limit; only audio has a reason to be larger.
 MAX_OTHER_BYTES = 10 * 1024 * 1024
 # Calls in progress, per kind of route; more are asked to retry later. Calls with audio may each hold 25 MB and
-# wait for a provider. Calls of one kind cannot keep out another kind.
-MAX_AUDIO_CALLS = 64
+# wait for a provider; one caller gets at most 77 of those places. Calls of one kind cannot keep out another kind.
+MAX_AUDIO_CALLS = 96
 MAX_OTHER_CALLS = 64
 MAX_CALLS_WITHOUT_KEY = 64
 AUDIO_PATHS = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/uploads/{id}/parts"})
@@ -190,10 +190,6 @@ def _call_route(route: Route, event: Event, budget_seconds: float, kind: type[Re
     request_id = http.begin(event)
     with deadline.within(budget_seconds):
         answer = http.answer(route, event, None)
-    return _rendered(answer, request_id, kind)
-
-
-def _rendered(answer: http.Response, request_id: str, kind: type[Response]) -> Response:
     headers = {name.lower(): str(value) for name, value in answer.headers.items()}
     headers |= http.ALWAYS | {"x-request-id": request_id}
     headers.setdefault("content-type", "application/json")

@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from gateway.errors import FileTooLarge, GatewayError, NotFound, RateLimited
-from gateway.http import ALWAYS, NO_ROUTE, json_response
+from gateway.http import ALWAYS, json_response
 from server.body import RefusalResponse
 
 
@@ -31,7 +31,9 @@ def key_not_checked() -> GatewayError:
 
 
 def no_route() -> GatewayError:
-    return NotFound(NO_ROUTE)
+    return NotFound(
+        "No such route: this path and method are not part of the API. GET /openapi.json lists what is."
+    )
 
 
 def too_many() -> GatewayError:

@@ -166,8 +166,8 @@ def test_heartbeats_and_keys_work_while_every_transcription_hangs(gateway: Gatew
         all_headers = {**headers, **gateway.authorization(user)}
         return gateway.call("POST", "/v1/audio/transcriptions", body, all_headers).status
 
-    with ThreadPoolExecutor(80) as threads, published(gateway, model) as provider:
-        calls = [threads.submit(transcribe, number) for number in range(80)]
+    with ThreadPoolExecutor(110) as threads, published(gateway, model) as provider:
+        calls = [threads.submit(transcribe, number) for number in range(110)]
         for _ in range(50):
             assert provider.asked.acquire(timeout=60)
         while not any(call.done() for call in calls):

@@ -106,7 +106,7 @@ def test_bodies_that_never_arrive_do_not_keep_out_other_kinds_of_route_or_other_
     calls = [(line, GOOD) for line in open_to_the_same_caller]
     calls += [(line, other) for line in ("GET /v1/models", "POST /v1/echo/x", f"POST {TRANSCRIPTIONS}")]
     with ExitStack() as held:
-        hold(server, request_line, 70, held)
+        hold(server, request_line, 100, held)
         for line, headers in calls:
             method, path = line.split()
             began = time.monotonic()
@@ -117,7 +117,7 @@ def test_bodies_that_never_arrive_do_not_keep_out_other_kinds_of_route_or_other_
 
 def test_a_caller_with_too_many_calls_is_told_to_retry(server: EchoServer) -> None:
     with ExitStack() as held:
-        hold(server, "POST /v1/audio/transcriptions", 70, held)
+        hold(server, "POST /v1/audio/transcriptions", 100, held)
         answer = server.call("POST", "/v1/audio/transcriptions", headers=GOOD)
         assert answer.status == 429
     deadline = time.monotonic() + 30

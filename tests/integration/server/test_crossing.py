@@ -4,10 +4,14 @@ import hashlib
 import http.client
 import json
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from gateway.observability import logger
 from tests.integration.server.echo import EchoServer, echo_server, key_of
+from tests.running import SAMPLE, create_key, multipart, publish, start_server, usage_records
+from tests.stub_provider import Asked, Say, StubProvider
 
 CALLERS = 64
 CALLS = 20
@@ -41,6 +45,39 @@ def test_no_identity_header_body_or_id_crosses_between_64_callers() -> None:
         answered = [line for line in server.lines if line.status == 200]
     assert len({line.request_id for line in server.lines}) == CALLERS * CALLS
     assert len({line.user_id for line in answered}) == CALLERS
+
+
+def said_back(asked: Asked) -> Say:
+    """A transcript of the prompt, after a pause that differs between requests."""
+    [prompt] = [value for name, value in asked.fields if name == "prompt"]
+    time.sleep(random.random() / 20)
+    return Say(body={"text": prompt, "duration": 3.0})
+
+
+def test_no_transcript_and_no_record_crosses_between_64_keys(tmp_path: Path) -> None:
+    keys = {f"user-{number}": f"sk-test-user-{number}-000000000000" for number in range(CALLERS)}
+    for user, key in keys.items():
+        create_key(tmp_path, user, key)
+    stub = StubProvider(said_back)
+    server = start_server(tmp_path, ALLOW_PRIVATE_PROVIDERS="true")
+    publish(server, keys["user-0"], stub.url, "m")
+
+    def transcribe_as(user: str) -> set[tuple[str, str]]:
+        told = set()
+        for number in range(8):
+            mark = f"{user} says {number}"
+            body, headers = multipart([("model", "m"), ("prompt", mark)], SAMPLE.read_bytes())
+            headers["Authorization"] = f"Bearer {keys[user]}"
+            answer = server.call("POST", "/v1/audio/transcriptions", body, headers)
+            assert (answer.status, answer.json["text"]) == (200, mark)
+            told.add((user, answer.headers["x-request-id"]))
+        return told
+
+    with ThreadPoolExecutor(CALLERS) as threads:
+        told = set().union(*threads.map(transcribe_as, keys))
+    assert server.end() == 0
+    stub.stop()
+    assert {(user, request) for user, request, _ in usage_records(tmp_path / "data")} == told
 
 
 def test_log_keys_of_a_request_do_not_outlive_it() -> None:

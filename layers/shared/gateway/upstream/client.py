@@ -20,7 +20,7 @@ __all__ = ["Answer", "FailureKind", "ProviderClient", "ProviderError"]
 USER_AGENT = "stt-gateway/0.1.0"
 _IDLE_SECONDS = 60.0
 # As many as one process has transcriptions in flight.
-_IDLE_CONNECTIONS = 64
+_IDLE_CONNECTIONS = 96
 # How browsers escape names in form data (WHATWG HTML, multipart/form-data encoding algorithm).
 _NAME_ESCAPES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 
