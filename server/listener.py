@@ -95,7 +95,8 @@ class _Protocol(HttpToolsProtocol):
         sent at once must not hold up other connections."""
         view = memoryview(data)
         while view and not self.transport.is_closing():
-            piece, view = view[:SLICE_BYTES], view[SLICE_BYTES:]
+            size = max(SLICE_BYTES, self._left)
+            piece, view = view[:size], view[size:]
             self._framing += len(piece)
             super().data_received(cast(bytes, piece))
             if self._framing > MAX_HEAD_BYTES + self._size // 8 and not self.transport.is_closing():
