@@ -30,6 +30,9 @@ KEEP_ALIVE_SECONDS = 75
 # connection ends the one that has been idle longest, so connections that are only held, or not read, cannot keep
 # callers out.
 MAX_CONNECTIONS = 400
+# asyncio accepts as many as may wait in one turn of its loop, before the connections over the limit are ended: their
+# files must be free as well.
+BACKLOG = 128
 # How long a server without a setting of its own gives its requests in flight.
 DRAIN_SECONDS = 10.0
 # How long connections may take to close after that.
@@ -275,7 +278,12 @@ class _Protocol(HttpToolsProtocol):
 
     def _make_room(self) -> None:
         """Ends the connection that has waited longest for its client; it may be this one."""
-        waiting = [each for each in self.connections if isinstance(each, _Protocol) and each.is_waiting]
+        waiting = [
+            each
+            for each in self.connections
+            # One that was ended a moment ago is still among the connections.
+            if isinstance(each, _Protocol) and each.is_waiting and not each.transport.is_closing()
+        ]
         min(waiting, key=lambda each: each._idle_since).transport.abort()
 
     def send_400_response(self, msg: str) -> None:
@@ -368,6 +376,7 @@ def new_server(
         lifespan=lifespan,
         log_level="error",
         access_log=False,
+        backlog=BACKLOG,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
