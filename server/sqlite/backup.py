@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -17,13 +18,14 @@ import apsw
 from server.sqlite import schema
 from server.sqlite.credentials import decoded
 from server.sqlite.failure import BROKEN, CORRUPT, LOCKED, StoreError, explained
-from server.sqlite.files import make_directory, swap, sync_directory, write
+from server.sqlite.files import make_directory, swap, sync_directory
 from server.sqlite.layout import DATABASE, KEY, UPLOADS
 from server.sqlite.occupancy import Occupancy
 
 MANIFEST = "manifest.json"
 # The format of the file, so that a later program can read or refuse it.
 FORMAT = 1
+_PIECE_BYTES = 1024 * 1024
 
 
 def backup(data_dir: Path, file: Path) -> None:
@@ -61,7 +63,8 @@ def backup(data_dir: Path, file: Path) -> None:
 def restore(file: Path, data_dir: Path, *, now: datetime | None = None) -> Path | None:
     """Check the backup in `file` and put it in the place of `data_dir`. Returns the directory that keeps what was there
     before, beside it; None when there was nothing. Raises StoreError, and then nothing has changed."""
-    file, data_dir = file.absolute(), data_dir.absolute()
+    # A link stays, and its target is replaced: that is the disk on which the data belongs.
+    file, data_dir = file.absolute(), data_dir.resolve()
     if data_dir.is_mount():
         raise StoreError(
             BROKEN,
@@ -173,16 +176,16 @@ def _unpack(file: Path, directory: Path) -> None:
     try:
         with tarfile.open(file, mode="r:") as tar:
             for member in tar:
-                source = tar.extractfile(member) if member.isreg() else None
+                # A sparse member can be any number of times larger than the file.
+                is_plain = member.isreg() and not member.issparse()
+                source = tar.extractfile(member) if is_plain else None
                 if source is None or member.name in found:
                     raise _damaged(file)
-                content = source.read()
                 if member.name == MANIFEST:
-                    manifest = json.loads(content)
-                    continue
-                found[member.name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-                _place(directory, member.name, content, file)
-    except (tarfile.TarError, ValueError) as error:
+                    manifest = json.loads(source.read())
+                else:
+                    found[member.name] = _place(directory, member.name, source, file)
+    except (tarfile.TarError, ValueError, RecursionError) as error:
         raise _damaged(file) from error
     if not isinstance(manifest, dict) or not {DATABASE, KEY} <= found.keys():
         raise _damaged(file)
@@ -192,8 +195,8 @@ def _unpack(file: Path, directory: Path) -> None:
         raise _damaged(file)
 
 
-def _place(directory: Path, name: str, content: bytes, file: Path) -> None:
-    """Write one file of a backup, whose name must be one that a backup has."""
+def _place(directory: Path, name: str, source: IO[bytes], file: Path) -> dict[str, Any]:
+    """Write one file of a backup, whose name must be one that a backup has. Returns what a manifest says about it."""
     folder, *rest = name.split("/")
     if name not in (DATABASE, KEY) and not (
         folder == UPLOADS and len(rest) == 2 and all(_is_plain(each) for each in rest)
@@ -202,7 +205,16 @@ def _place(directory: Path, name: str, content: bytes, file: Path) -> None:
     path = directory / name
     for parent in reversed(path.relative_to(directory).parents):
         make_directory(directory / parent)
-    write(path, content)
+    hashing = _Hashing(source)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as target:
+        # In pieces: a database may be larger than the memory.
+        shutil.copyfileobj(hashing, target, _PIECE_BYTES)
+        target.flush()
+        os.fsync(target.fileno())
+        size = target.tell()
+    sync_directory(path.parent)
+    return {"bytes": size, "sha256": hashing.digest.hexdigest()}
 
 
 def _is_plain(name: str) -> bool:
@@ -215,7 +227,10 @@ def _check(directory: Path, file: Path) -> None:
         problems = connection.execute("PRAGMA integrity_check").fetchall()
         if problems != [("ok",)] or connection.execute("PRAGMA foreign_key_check").fetchall():
             raise _damaged(file)
-        schema.check_is_known(schema.version_of(connection), schema.newest(), file)
+        version = schema.version_of(connection)
+        if not version:  # without tables: a gateway would start with it, and know nobody
+            raise _damaged(file)
+        schema.check_is_known(version, schema.newest(), file)
     decoded((directory / KEY).read_bytes(), file)
 
 
