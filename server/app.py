@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from aws_lambda_powertools.event_handler import Response as RouteResponse
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -194,7 +193,7 @@ def _call_route(route: Route, event: Event, budget_seconds: float, kind: type[Re
     return _rendered(answer, request_id, kind)
 
 
-def _rendered(answer: "RouteResponse[str]", request_id: str, kind: type[Response]) -> Response:
+def _rendered(answer: http.Response, request_id: str, kind: type[Response]) -> Response:
     headers = {name.lower(): str(value) for name, value in answer.headers.items()}
     headers |= http.ALWAYS | {"x-request-id": request_id}
     headers.setdefault("content-type", "application/json")

@@ -30,6 +30,9 @@ KEEP_ALIVE_SECONDS = 75
 # connection ends the one that has been idle longest, so connections that are only held, or not read, cannot keep
 # callers out.
 MAX_CONNECTIONS = 400
+# asyncio accepts as many as may wait in one turn of its loop, before the connections over the limit are ended: their
+# files must be free as well.
+BACKLOG = 128
 # How long a server without a setting of its own gives its requests in flight.
 DRAIN_SECONDS = 10.0
 # How long connections may take to close after that.
@@ -43,6 +46,8 @@ SMALL_CHUNKS = 100
 READ_BYTES = 64 * 1024
 BODY_READ_BYTES = 512 * 1024
 SLICE_BYTES = 8 * 1024
+# The headers that say where a body ends.
+_FRAMING = (b"content-length", b"transfer-encoding")
 
 
 class _TooManyPieces(Exception):
@@ -70,6 +75,8 @@ class _Protocol(HttpToolsProtocol):
     _framing = 0
     # What follows a request that waits for its turn.
     _held = b""
+    # While a fresh parser learns how the body is framed whose head another one has parsed.
+    _is_told_framing = False
 
     def connection_made(self, transport: Any) -> None:
         transport.max_size = READ_BYTES
@@ -98,12 +105,43 @@ class _Protocol(HttpToolsProtocol):
             size = max(SLICE_BYTES, self._left)
             piece, view = view[:size], view[size:]
             self._framing += len(piece)
-            super().data_received(cast(bytes, piece))
+            self._parse(piece)
             if self._framing > MAX_HEAD_BYTES + self._size // 8 and not self.transport.is_closing():
                 self.send_400_response("The headers, or the framing of the body, are too large.")
             if self.pipeline:
                 self._held = bytes(view)
                 return
+
+    def _parse(self, data: memoryview) -> None:
+        """Parses data. A request that asks for another protocol, as some clients' first one does, is an ordinary one:
+        the parser stops after its head, and what follows is its body, not the next request."""
+        self._unset_keepalive_if_required()
+        try:
+            while data:
+                try:
+                    self.parser.feed_data(data)
+                    return
+                except httptools.HttpParserUpgrade as upgrade:
+                    data = data[upgrade.args[0] :]
+                    self._expect_body()
+        except httptools.HttpParserError:
+            self.send_400_response(INVALID)
+
+    def _expect_body(self) -> None:
+        """Lets a fresh parser read the body of the request whose head is complete, if it has one."""
+        framing = self._framing_headers()
+        if not framing:
+            return
+        self._renew_parser()
+        self._is_told_framing = True
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n" + b"".join(framing) + b"\r\n")
+
+    def _framing_headers(self) -> list[bytes]:
+        return [b"%b: %b\r\n" % header for header in self.headers if header[0] in _FRAMING]
+
+    def _renew_parser(self) -> None:
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
     def _fill(self, cycle: RequestResponseCycle, intake: Intake | None) -> None:
         """Lets a request's body go into `intake`; with None, to the request as usual."""
@@ -130,8 +168,7 @@ class _Protocol(HttpToolsProtocol):
         if not self._left:
             self._passes_by = False
             # The old parser still waits for the bytes that passed it by.
-            self.parser = httptools.HttpRequestParser(self)
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self._renew_parser()
             self.transport.set_protocol(self)
             self.on_message_complete()
 
@@ -143,6 +180,8 @@ class _Protocol(HttpToolsProtocol):
             raise _TooManyPieces
 
     def on_message_begin(self) -> None:
+        if self._is_told_framing:
+            return
         self._has_head = False
         self._left = self._pieces = self._size = 0
         super().on_message_begin()
@@ -153,6 +192,9 @@ class _Protocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if self._is_told_framing:
+            self._is_told_framing = False
+            return
         self._has_head = True
         scope = cast(Scope, self.scope)
         self._left = declared_length(scope) or 0
@@ -171,6 +213,8 @@ class _Protocol(HttpToolsProtocol):
             self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade() and self._framing_headers():
+            return  # the parser skips the body, which is still to come
         self._framing = 0
         self._intake = None
         super().on_message_complete()
@@ -235,7 +279,12 @@ class _Protocol(HttpToolsProtocol):
 
     def _make_room(self) -> None:
         """Ends the connection that has waited longest for its client; it may be this one."""
-        waiting = [each for each in self.connections if isinstance(each, _Protocol) and each.is_waiting]
+        waiting = [
+            each
+            for each in self.connections
+            # One that was ended a moment ago is still among the connections.
+            if isinstance(each, _Protocol) and each.is_waiting and not each.transport.is_closing()
+        ]
         min(waiting, key=lambda each: each._idle_since).transport.abort()
 
     def send_400_response(self, msg: str) -> None:
@@ -328,6 +377,7 @@ def new_server(
         lifespan=lifespan,
         log_level="error",
         access_log=False,
+        backlog=BACKLOG,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

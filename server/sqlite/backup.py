@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from server.sqlite.occupancy import Occupancy
 MANIFEST = "manifest.json"
 # The format of the file, so that a later program can read or refuse it.
 FORMAT = 1
-_PIECE_BYTES = 1 << 20
+_PIECE_BYTES = 1024 * 1024
 
 
 def backup(data_dir: Path, file: Path) -> None:
@@ -64,7 +65,7 @@ def backup(data_dir: Path, file: Path) -> None:
 def restore(file: Path, data_dir: Path, *, now: datetime | None = None) -> Path | None:
     """Check the backup in `file` and put it in the place of `data_dir`. Returns the directory that keeps what was there
     before, beside it; None when there was nothing. Raises StoreError, and then nothing has changed."""
-    # A link to the directory stays what it is.
+    # A link stays, and its target is replaced: that is the disk on which the data belongs.
     file, data_dir = file.absolute(), data_dir.resolve()
     if data_dir.is_mount():
         raise StoreError(
@@ -177,14 +178,16 @@ def _unpack(file: Path, directory: Path) -> None:
     try:
         with tarfile.open(file, mode="r:") as tar:
             for member in tar:
-                source = tar.extractfile(member) if member.isreg() else None
+                # A sparse member can be any number of times larger than the file.
+                is_plain = member.isreg() and not member.issparse()
+                source = tar.extractfile(member) if is_plain else None
                 if source is None or member.name in found:
                     raise _damaged(file)
                 if member.name == MANIFEST:
-                    manifest = json.load(source)
+                    manifest = json.loads(source.read())
                 else:
                     found[member.name] = _place(directory, member.name, source, file)
-    except (tarfile.TarError, ValueError) as error:
+    except (tarfile.TarError, ValueError, RecursionError) as error:
         raise _damaged(file) from error
     if not isinstance(manifest, dict) or not {DATABASE, KEY} <= found.keys():
         raise _damaged(file)
@@ -195,7 +198,7 @@ def _unpack(file: Path, directory: Path) -> None:
 
 
 def _place(directory: Path, name: str, source: IO[bytes], file: Path) -> dict[str, Any]:
-    """Write one file of a backup, whose name must be one that a backup has. Returns its entry in the manifest."""
+    """Write one file of a backup, whose name must be one that a backup has. Returns what a manifest says about it."""
     folder, *rest = name.split("/")
     if name not in (DATABASE, KEY) and not (
         folder == UPLOADS and len(rest) == 2 and all(_is_plain(each) for each in rest)
@@ -207,8 +210,8 @@ def _place(directory: Path, name: str, source: IO[bytes], file: Path) -> dict[st
     hashing = _Hashing(source)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as target:
-        while piece := hashing.read(_PIECE_BYTES):
-            target.write(piece)
+        # In pieces: a database may be larger than the memory.
+        shutil.copyfileobj(hashing, target, _PIECE_BYTES)
         target.flush()
         os.fsync(target.fileno())
         size = target.tell()
@@ -226,7 +229,10 @@ def _check(directory: Path, file: Path) -> None:
         problems = connection.execute("PRAGMA integrity_check").fetchall()
         if problems != [("ok",)] or connection.execute("PRAGMA foreign_key_check").fetchall():
             raise _damaged(file)
-        schema.check_is_known(schema.version_of(connection), schema.newest(), file)
+        version = schema.version_of(connection)
+        if not version:  # without tables: a gateway would start with it, and know nobody
+            raise _damaged(file)
+        schema.check_is_known(version, schema.newest(), file)
     decoded((directory / KEY).read_bytes(), file)
 
 

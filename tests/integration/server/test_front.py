@@ -141,6 +141,47 @@ def test_pipelined_bodies_stay_apart(server: EchoServer) -> None:
             sending.result()
 
 
+@pytest.mark.parametrize("size", [0, 2, 5_000, 300_000])
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+@pytest.mark.parametrize("pause", [0.0, 0.2], ids=["at once", "body later"])
+def test_the_body_of_a_request_that_asks_for_another_protocol_is_no_request(
+    server: EchoServer, size: int, framing: str, pause: float
+) -> None:
+    # Java's client asks for HTTP/2 like this. A body that passed for a request would smuggle one past a proxy.
+    smuggled = b"GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    body = (smuggled * (size // len(smuggled) + 1))[:size]
+    head = (
+        f"POST {PARTS} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {GOOD['Authorization']}\r\n"
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+    )
+    if framing == "length":
+        head, sent = f"{head}Content-Length: {size}\r\n\r\n", body
+    else:
+        head, sent = f"{head}Transfer-Encoding: chunked\r\n\r\n", b"0\r\n\r\n"
+        sent = b"%x\r\n%b\r\n" % (size, body) + sent if size else sent
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        for _ in range(2):
+            if pause:
+                connection.sendall(head.encode())
+                time.sleep(pause)
+                connection.sendall(sent)
+            else:
+                connection.sendall(head.encode() + sent)
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            assert json.loads(answer.read())["sha256"] == hashlib.sha256(body).hexdigest()
+
+
+def test_a_request_that_follows_one_for_another_protocol_is_answered(server: EchoServer) -> None:
+    request = (
+        f"GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {GOOD['Authorization']}\r\n".encode()
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(request + b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n" + request + b"\r\n")
+        answers = connection.makefile("rb")
+        assert [next_answer(answers)["caller"] for _ in range(2)] == ["good", "good"]
+
+
 def test_a_trailer_is_no_header(server: EchoServer) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
         connection.sendall(

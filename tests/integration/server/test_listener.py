@@ -1,6 +1,7 @@
 """How every HTTP server of this project handles connections."""
 
 import contextlib
+import select
 import socket
 import sys
 import threading
@@ -127,6 +128,32 @@ def is_answered(port: int) -> bool:
             return answer(caller).startswith(b"HTTP/1.1 200")
         except ConnectionError:
             return False
+
+
+def test_connections_that_arrive_together_are_limited_too(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_busy = threading.Event()
+
+    async def busy(scope: Scope, receive: Receive, send: Send) -> None:
+        is_busy.set()
+        time.sleep(1)  # the connections of this second are accepted in one turn of the loop
+        await PlainTextResponse("hello")(scope, receive, send)
+
+    monkeypatch.setattr(sys.modules[__name__], "app", busy)
+    monkeypatch.setattr(listener, "HEAD_SECONDS", 60.0)
+    with connect(port) as caller, contextlib.ExitStack() as opened:
+        caller.sendall(GET)
+        assert is_busy.wait(20)
+        held = [opened.enter_context(connect(port)) for _ in range(200)]
+        assert answer(caller).startswith(b"HTTP/1.1 200")
+        deadline = time.monotonic() + 20
+        while len(ended(held)) < 180 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert len(ended(held)) >= 180
+
+
+def ended(connections: list[socket.socket]) -> list[socket.socket]:
+    """Those that the server has ended; nothing was sent on any of them."""
+    return select.select(connections, [], [], 0)[0]
 
 
 def never_reads(port: int) -> socket.socket:

@@ -3,6 +3,8 @@ import io
 import json
 import tarfile
 import threading
+import tracemalloc
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -183,6 +185,7 @@ def test_a_directory_without_a_database_has_no_backup(tmp_path: Path, file: Path
         {"uploads/upload_1/part_2": b"x"},
         {MANIFEST: b"{}"},
         {MANIFEST: b"\xff"},
+        {MANIFEST: b"[" * 200_000},
     ],
 )
 def test_a_changed_backup_is_refused_and_nothing_is_replaced(
@@ -251,3 +254,58 @@ def test_a_backup_with_dangling_references_is_refused(
     with_database(file, "INSERT INTO upload_parts VALUES ('none', 'p', 1, 1)", tmp_path)
     with pytest.raises(StoreError, match="not a complete backup"):
         restore(file, tmp_path / "restored")
+
+
+def test_a_backup_of_a_database_without_tables_is_refused(
+    stores: SqliteStores, data_dir: Path, file: Path, tmp_path: Path
+) -> None:
+    backup(data_dir, file)
+    with_database(file, "PRAGMA user_version = 0", tmp_path)
+    with pytest.raises(StoreError, match="not a complete backup"):
+        restore(file, tmp_path / "restored")
+
+
+def test_a_member_that_would_unpack_to_more_than_the_file_is_refused(
+    stores: SqliteStores, data_dir: Path, file: Path, tmp_path: Path
+) -> None:
+    filled(stores)
+    backup(data_dir, file)
+    with tarfile.open(file, "a") as tar:
+        bomb = tarfile.TarInfo("uploads/upload_1/part_2")
+        bomb.size = 1
+        bomb.pax_headers = {"GNU.sparse.map": "0,1", "GNU.sparse.size": str(10**12)}
+        tar.addfile(bomb, io.BytesIO(b"x"))
+    with pytest.raises(StoreError, match="not a complete backup"):
+        restore(file, tmp_path / "restored")
+
+
+def test_a_restore_needs_little_memory_for_a_large_file(
+    stores: SqliteStores, data_dir: Path, file: Path, tmp_path: Path
+) -> None:
+    size = 50_000_000
+    uploads = stores.uploads()
+    uploads.open(replace(UPLOAD, bytes=size), 20, 2)
+    uploads.write_part(UPLOAD, "part_1", memoryview(bytes(size)))
+    uploads.note_part(replace(UPLOAD, bytes=size), "part_1", StoredPart(size, 2), 100)
+    backup(data_dir, file)
+    tracemalloc.start()
+    try:
+        restore(file, tmp_path / "restored")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "restored" / "uploads" / "upload_1" / "part_1").stat().st_size == size
+    assert peak < size / 4
+
+
+def test_a_link_to_the_data_stays_and_its_target_is_replaced(
+    stores: SqliteStores, data_dir: Path, file: Path, tmp_path: Path
+) -> None:
+    backup(data_dir, file)
+    stores.close()
+    link = tmp_path / "link"
+    link.symlink_to(data_dir)
+    kept = restore(file, link, now=NOW)
+    assert link.is_symlink()
+    assert link.resolve() == data_dir
+    assert kept == data_dir.with_name(f"{data_dir.name}.before-restore-20260101T000000Z")
