@@ -17,7 +17,14 @@ from gateway.errors import GatewayError, InternalError
 from gateway.http import Event, Route
 from server import preflight, refusals
 from server.access_log import Line
-from server.body import BodyStalled, BodyTooLarge, ClientGone, RefusalResponse, read_body
+from server.body import (
+    BodyStalled,
+    BodyTooLarge,
+    ClientGone,
+    RefusalResponse,
+    declared_length,
+    read_body,
+)
 from server.event import event_of
 from server.places import NoPlace, Places
 from server.routes import Resource, Resources
@@ -29,9 +36,11 @@ logger = logging.getLogger(__name__)
 MAX_AUDIO_BYTES = 26_214_400 + 512 * 1024
 # API Gateway's own limit; only audio has a reason to be larger.
 MAX_OTHER_BYTES = 10 * 1024 * 1024
-# Calls in progress, per kind of route; more are asked to retry later. Calls with audio may each hold 25 MB and
-# wait for a provider; one caller gets at most 77 of those places. Calls of one kind cannot keep out another kind.
-MAX_AUDIO_CALLS = 96
+# Calls in progress, per kind of route; more are asked to retry later. Calls of one kind cannot keep out another kind.
+# Calls with audio wait for providers, so there may be many: each costs a thread, and the memory of its body, which has
+# a limit of its own.
+MAX_AUDIO_CALLS = 256
+MAX_AUDIO_BYTES_IN_PROGRESS = 2 * 1024**3
 MAX_OTHER_CALLS = 64
 MAX_CALLS_WITHOUT_KEY = 64
 AUDIO_PATHS = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/uploads/{id}/parts"})
@@ -55,6 +64,7 @@ class Front:
     resources: Resources = field(default_factory=Resources)
     threads: Threads = field(default_factory=lambda: Threads("route"))
     audio: Places = field(default_factory=lambda: Places(MAX_AUDIO_CALLS))
+    audio_bytes: Places = field(default_factory=lambda: Places(MAX_AUDIO_BYTES_IN_PROGRESS))
     other: Places = field(default_factory=lambda: Places(MAX_OTHER_CALLS))
     without_key: Places = field(default_factory=lambda: Places(MAX_CALLS_WITHOUT_KEY))
 
@@ -154,15 +164,25 @@ class _Call:
         # A caller whose key is unchecked takes no place from callers whose key is known.
         caller = self._identify()
         self._user_id = caller.user_id
-        is_audio = resource.path in AUDIO_PATHS
-        places = front.audio if is_audio else front.other
-        with places.take(caller.user_id):
-            limit = MAX_AUDIO_BYTES if is_audio else MAX_OTHER_BYTES
-            body = await read_body(scope, self._receive, limit)
-            self._received = len(body)
-            event = event_of(scope, resource, self._path, caller.to_context(), body)
-            del body  # the route function frees it as soon as it can
-            return await self._call(route, event, Response)
+        if resource.path not in AUDIO_PATHS:
+            with front.other.take(caller.user_id):
+                return await self._read_and_call(resource, route, caller, MAX_OTHER_BYTES)
+        declared = declared_length(scope)
+        size = MAX_AUDIO_BYTES if declared is None else declared
+        if size > MAX_AUDIO_BYTES:
+            raise BodyTooLarge
+        with front.audio.take(caller.user_id), front.audio_bytes.take(caller.user_id, size):
+            return await self._read_and_call(resource, route, caller, MAX_AUDIO_BYTES)
+
+    async def _read_and_call(
+        self, resource: Resource, route: Route, caller: Caller, max_bytes: int
+    ) -> Response:
+        """Raises BodyTooLarge, BodyStalled, ClientGone."""
+        body = await read_body(self._scope, self._receive, max_bytes)
+        self._received = len(body)
+        event = event_of(self._scope, resource, self._path, caller.to_context(), body)
+        del body  # the route function frees it as soon as it can
+        return await self._call(route, event, Response)
 
     def _identify(self) -> Caller:
         """Raises GatewayError. Reads one row, mostly from memory: a hand-over to a thread would take longer."""

@@ -23,7 +23,7 @@ REFUSED = "stt_gateway.refused"
 # is called with None. The request's task then wakes up for the end of the body only.
 FILL = "stt_gateway.fill"
 Fill = Callable[["Intake | None"], None]
-# How much of a body's declared length is reserved before as much has arrived.
+# How much of a body's declared length is reserved at first. The rest is reserved when that much has arrived.
 FIRST_STEP_BYTES = 1024 * 1024
 
 
@@ -42,7 +42,9 @@ class ClientGone(Exception):
 class Intake:
     """The body of one request as it arrives, in one buffer.
 
-    A body of a known length has its place reserved in two steps: a client that only declares 25 MB does not get them.
+    A body of a known length has its place reserved in two steps: a client that only declares 25 MB does not get
+    them. More steps would copy what has arrived each time, into memory that is new to the process: the faults of its
+    pages cost more than the copies.
     """
 
     def __init__(self, limit: int, expected: int | None = None) -> None:
@@ -65,9 +67,7 @@ class Intake:
         """Where the next bytes of a body of known length go, at most this many. Say how many with `took`."""
         assert self._expected is not None
         if self._size == len(self._buffer):
-            # Two steps and no more: fresh memory costs more time than reading into it.
-            reserved = self._expected if self._size else min(self._expected, FIRST_STEP_BYTES)
-            larger = bytearray(reserved)
+            larger = bytearray(self._expected if self._size else min(self._expected, FIRST_STEP_BYTES))
             larger[: self._size] = self._buffer
             self._buffer = larger
         return memoryview(self._buffer)[self._size : self._size + most]

@@ -1,4 +1,4 @@
-"""Places for calls in progress, shared so that no caller can take them all."""
+"""Places for calls in progress, and memory for their bodies, shared so that no caller can take all of them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,34 +10,36 @@ class NoPlace(Exception):
 
 
 class Places:
-    """The number of calls that may be in progress at once.
+    """The number of calls that may be in progress at once, or of the bytes that their bodies may take.
 
-    A caller may hold four times as many places as are free: of 64, the first caller gets 52, the next 10, and a
-    third still finds a place.
+    A caller may hold four times as much as is free: of 256 places, the first caller gets 205, the next 41, and a third
+    still finds a place.
     """
 
     SHARE = 4
 
     def __init__(self, number: int, watch: Callable[[int], object] = lambda _: None) -> None:
-        """`watch` is told how many calls are in progress, whenever that changes."""
+        """`watch` is told how many are taken, whenever that changes."""
         self._number = self._free = number
         self._watch = watch
         self._held: Counter[str] = Counter()
 
     @contextmanager
-    def take(self, caller: str | None = None) -> Iterator[None]:
-        """Holds a place; without a caller, any that is free. Raises NoPlace."""
-        if not self._free or (caller is not None and self._held[caller] >= self.SHARE * self._free):
+    def take(self, caller: str | None = None, count: int = 1) -> Iterator[None]:
+        """Holds places; without a caller, any that are free. Raises NoPlace."""
+        if count > self._free or (
+            caller is not None and self._held[caller] + count > self.SHARE * self._free
+        ):
             raise NoPlace
-        self._change(-1)
+        self._change(-count)
         if caller is not None:
-            self._held[caller] += 1
+            self._held[caller] += count
         try:
             yield
         finally:
-            self._change(1)
+            self._change(count)
             if caller is not None:
-                self._held[caller] -= 1
+                self._held[caller] -= count
                 if not self._held[caller]:
                     del self._held[caller]
 

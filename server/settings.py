@@ -24,6 +24,7 @@ Settings, from the environment:
   ALLOW_PRIVATE_PROVIDERS   true: providers may have private addresses and plain http (false)
   REQUEST_BUDGET_SECONDS    the most that one request may take (600)
   DRAIN_SECONDS             how long SIGTERM waits for requests in flight (60)
+  MAX_AUDIO_MEGABYTES       memory for the audio of requests in progress; more are asked to retry later (2048)
   METRICS_TOKEN             GET /metrics answers to this bearer token (without one, it is no route)
   METRICS_PORT              GET /metrics without a token, on 127.0.0.1 at this port
   PROVIDER_ONLINE_SECONDS, MAX_ATTEMPTS, MAX_AUDIO_SECONDS, MAX_IN_FLIGHT_PER_USER, REQUIRE_MEASURED_AUDIO,
@@ -41,6 +42,7 @@ class ServerSettings:
     workers: int
     budget_seconds: float
     drain_seconds: float
+    max_audio_megabytes: int
     metrics_token: str
     metrics_port: int | None
 
@@ -55,6 +57,8 @@ class ServerSettings:
             workers=_whole(env, "WORKERS", 1, 1, 64),
             budget_seconds=_whole(env, "REQUEST_BUDGET_SECONDS", 600, 1, 86_400),
             drain_seconds=_whole(env, "DRAIN_SECONDS", 60, 0, 86_400),
+            # The least admits one request of the largest size.
+            max_audio_megabytes=_whole(env, "MAX_AUDIO_MEGABYTES", 2048, 64, 1_048_576),
             metrics_token=env.get("METRICS_TOKEN", "").strip(),
             metrics_port=_whole(env, "METRICS_PORT", 0, 0, 65535) if metrics_port else None,
         )

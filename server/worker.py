@@ -25,6 +25,7 @@ from server.sqlite.stores import SqliteStores, open_stores
 
 logger = logging.getLogger(__name__)
 SWEEP_SECONDS = 300.0
+MEGABYTE = 1024 * 1024
 
 
 def work(
@@ -65,6 +66,7 @@ def _application(
         is_ready=state.is_ready,
         log=note,
         audio=Places(MAX_AUDIO_CALLS, metrics.in_flight("audio")),
+        audio_bytes=Places(settings.max_audio_megabytes * MEGABYTE),
         other=Places(MAX_OTHER_CALLS, metrics.in_flight("other")),
         without_key=Places(MAX_CALLS_WITHOUT_KEY, metrics.in_flight("without_key")),
     )

@@ -1,11 +1,10 @@
-"""The main database of one process: one thread that writes, and a connection for each thread that reads."""
+"""The main database of one process: one thread that writes, and a connection for each query under way."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import local
 from typing import Any, TypeVar
-from weakref import WeakSet
 
 import apsw
 
@@ -16,7 +15,7 @@ from server.sqlite.writer import Writer
 
 Result = TypeVar("Result")
 Row = tuple[Any, ...]
-# A connection's cache of pages. Each thread that reads has one.
+# A connection's cache of pages.
 _READER_KIBIBYTES = 256
 _WRITER_KIBIBYTES = 2048
 
@@ -40,8 +39,9 @@ class Database:
         self._busy_milliseconds = busy_milliseconds
         self._vfs = vfs
         self._local = local()
-        # Weak, because a thread's connection goes with the thread.
-        self._readers: WeakSet[apsw.Connection] = WeakSet()
+        # The readers that no thread uses. The last one back is the first to be used again: a few connections, with
+        # their caches of pages and statements, serve hundreds of threads that mostly wait for providers.
+        self._idle: list[apsw.Connection] = []
         with explained(path):
             first = self._connect(_WRITER_KIBIBYTES)
             try:
@@ -56,8 +56,8 @@ class Database:
 
     def rows(self, sql: str, bindings: tuple[Any, ...] = ()) -> list[Row]:
         """The rows of one query, read in this thread. Raises StoreError."""
-        with explained(self.path):
-            return self._reader().execute(sql, bindings).fetchall()
+        with explained(self.path), self._reader() as reader:
+            return reader.execute(sql, bindings).fetchall()
 
     def row(self, sql: str, bindings: tuple[Any, ...] = ()) -> Row | None:
         """The first row of one query; None when there is none. Raises StoreError."""
@@ -67,31 +67,40 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Let the queries of the block, in this thread, see one state of the database. Raises StoreError."""
-        with explained(self.path):
-            reader = self._reader()
+        with explained(self.path), self._reader() as reader:
             reader.execute("BEGIN")
+            self._local.reader = reader
             try:
                 yield
             finally:
+                self._local.reader = None
                 reader.execute("ROLLBACK")
 
     def close_readers(self) -> None:
-        """Close the threads' connections, while none of them reads. They open again at their next use."""
-        for reader in list(self._readers):
-            reader.close()
-        self._local = local()
+        """Close the readers, while no thread reads. They open again at their next use."""
+        while self._idle:
+            self._idle.pop().close()
 
     def close(self) -> None:
         """Commit what waits, then close all connections."""
         self._writer.close()
         self.close_readers()
 
-    def _reader(self) -> apsw.Connection:
-        reader: apsw.Connection | None = getattr(self._local, "reader", None)
-        if reader is None:
-            reader = self._local.reader = self._connect(_READER_KIBIBYTES)
-            self._readers.add(reader)
-        return reader
+    @contextmanager
+    def _reader(self) -> Iterator[apsw.Connection]:
+        """A connection for this thread alone: that of its snapshot, or an idle one."""
+        of_snapshot: apsw.Connection | None = getattr(self._local, "reader", None)
+        if of_snapshot is not None:
+            yield of_snapshot
+            return
+        try:
+            reader = self._idle.pop()
+        except IndexError:
+            reader = self._connect(_READER_KIBIBYTES)
+        try:
+            yield reader
+        finally:
+            self._idle.append(reader)
 
     def _connect(self, cache_kibibytes: int) -> apsw.Connection:
         return connect(

@@ -4,6 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from server.app import MAX_AUDIO_BYTES, MAX_AUDIO_BYTES_IN_PROGRESS
 from server.places import NoPlace, Places
 
 
@@ -21,8 +22,28 @@ def taken(places: Places, held: ExitStack, caller: str | None) -> int:
 
 def test_no_caller_can_take_all_places() -> None:
     with ExitStack() as held:
-        places = Places(64)
-        assert [taken(places, held, caller) for caller in ("a", "b", "c", "d")] == [52, 10, 2, 0]
+        places = Places(256)
+        assert [taken(places, held, caller) for caller in ("a", "b", "c", "d")] == [205, 41, 8, 2]
+
+
+def test_a_caller_may_hold_sixty_four_of_the_largest_bodies_but_not_all_memory() -> None:
+    memory = Places(MAX_AUDIO_BYTES_IN_PROGRESS)
+    with ExitStack() as held:
+        for _ in range(64):
+            held.enter_context(memory.take("a", MAX_AUDIO_BYTES))
+        with pytest.raises(NoPlace):
+            for _ in range(2):
+                held.enter_context(memory.take("a", MAX_AUDIO_BYTES))
+        for _ in range(8):
+            held.enter_context(memory.take("b", MAX_AUDIO_BYTES))
+    with memory.take("c", MAX_AUDIO_BYTES_IN_PROGRESS // 2):
+        pass
+
+
+def test_a_body_larger_than_what_is_free_gets_no_memory() -> None:
+    memory = Places(100)
+    with memory.take(None, 60), pytest.raises(NoPlace), memory.take(None, 41):
+        pass
 
 
 def test_a_caller_may_hold_the_fifty_that_one_user_may_have_in_flight_and_one_more() -> None:
