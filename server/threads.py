@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 
 class Threads:
-    """As many threads as there are calls at once; their number is for the caller to limit.
+    """As many threads as there are calls at once; their number is for the caller to limit. They end with the process.
 
     The thread that became idle last runs the next call, so that few threads, with what each of them keeps open, do
     the work of a quiet server.
@@ -40,12 +40,6 @@ class Threads:
         thread.call(function, lambda value, error: loop.call_soon_threadsafe(settle, value, error))
         return await result
 
-    def stop(self) -> None:
-        """End the idle threads. The others end with the process."""
-        for thread in self._idle:
-            thread.end()
-        self._idle.clear()
-
     def _start(self) -> "_Thread":
         self._started += 1
         thread = _Thread(name=f"{self._name}-{self._started}", daemon=True)
@@ -61,17 +55,14 @@ class _Thread(threading.Thread):
 
     def __init__(self, **named: Any) -> None:
         super().__init__(**named)
-        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Settle] | None] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Settle]] = queue.SimpleQueue()
 
     def call(self, function: Callable[[], Any], settle: Settle) -> None:
         self._calls.put((function, settle))
 
-    def end(self) -> None:
-        self._calls.put(None)
-
     def run(self) -> None:
-        while (call := self._calls.get()) is not None:
-            function, settle = call
+        while True:
+            function, settle = self._calls.get()
             value = error = None
             try:
                 value = contextvars.Context().run(function)
@@ -82,4 +73,4 @@ class _Thread(threading.Thread):
             except RuntimeError:  # the loop was closed: nobody waits any more
                 return
             # An idle thread must not keep the last caller's audio.
-            del call, function, settle, value, error
+            del function, settle, value, error

@@ -52,6 +52,12 @@ class Say:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # The class's backlog is 5, and a whole crowd may connect at once.
+    request_queue_size = 128
+
+
 class StubProvider:
     """Listens on a free port of 127.0.0.1. Gives `answers` in turn, then what `say` returns."""
 
@@ -80,8 +86,7 @@ class StubProvider:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 

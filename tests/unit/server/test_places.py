@@ -71,3 +71,11 @@ def test_a_caller_without_calls_is_forgotten() -> None:
         with places.take(f"caller {number}"):
             assert len(places._held) == 1
     assert not places._held
+
+
+def test_who_watches_is_told_how_many_calls_are_in_progress() -> None:
+    told: list[int] = []
+    places = Places(8, told.append)
+    with places.take("a"), places.take(None):
+        pass
+    assert told == [1, 2, 1, 0]

@@ -63,16 +63,3 @@ def test_a_cancelled_call_gives_its_thread_back() -> None:
         return await threads.run(lambda: 1)
 
     assert asyncio.run(calls()) == 1
-
-
-def test_idle_threads_end_when_told_to() -> None:
-    async def calls() -> None:
-        threads = Threads("ending")
-        await threads.run(lambda: None)
-        threads.stop()
-
-    asyncio.run(calls())
-    until = time.monotonic() + 20
-    while any(each.name.startswith("ending") for each in threading.enumerate()):
-        assert time.monotonic() < until
-        time.sleep(0.01)
