@@ -12,6 +12,7 @@ from gateway.usage.record import timestamp
 FLUSH_SECONDS = 0.2
 # When whoever reads the log is slower than this many lines per flush, later lines are counted, not kept.
 MAX_WAITING = 10_000
+CLOSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,9 @@ class AccessLog:
             self._lost += 1
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes what is left, unless nobody reads: then it gives up, because the server is to end."""
         self._ended.set()
-        self._thread.join()
+        self._thread.join(CLOSE_SECONDS)
 
     def _run(self) -> None:
         while not self._ended.wait(FLUSH_SECONDS):

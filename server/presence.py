@@ -26,6 +26,8 @@ def announce(data_dir: Path, url: str, environment: Mapping[str, str]) -> None:
     settings = {name: environment[name] for name in _SETTINGS if name in environment}
     told = {"pid": os.getpid(), "url": url, "settings": settings}
     written = data_dir / f"{FILE}.{os.getpid()}"
+    # Only its owner may change it: commands send keys to the address in it.
+    written.touch(mode=0o600)
     written.write_text(json.dumps(told), encoding="utf-8")
     # Readers see the old file or the new one, never half of it.
     written.replace(data_dir / FILE)

@@ -10,6 +10,7 @@ from typing import Any
 import apsw
 
 from gateway.accounts.limits import DAY_SECONDS
+from gateway.errors import RateLimited
 from gateway.uploads import CANCELLED, COMPLETED, PENDING, StoredPart, Upload
 from server.sqlite import files
 from server.sqlite.database import Database
@@ -19,6 +20,8 @@ from server.sqlite.failure import explained
 _KEPT_SECONDS = DAY_SECONDS
 # A request that found the upload in its last second may still be reading the parts.
 _READ_SECONDS = 60
+# Any user may upload; when uploads have filled the disk, no request of any user can be recorded.
+_RESERVED_BYTES = 1024 * 1024 * 1024
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CREATED = "id, user_id, bytes, filename, media_type, purpose, created_at, expires_at, status"
 
@@ -72,8 +75,10 @@ class UploadStore:
         return self._database.write(write)
 
     def write_part(self, upload: Upload, part_id: str, content: memoryview) -> None:
-        """Write a part's bytes to the disk. They count once the part is noted. Raises StoreError."""
+        """Write a part's bytes to the disk. They count once the part is noted. Raises StoreError, and RateLimited when
+        the disk has no room for uploads."""
         path = self._path(upload, part_id)
+        self._check_room(len(content))
         with explained(path):
             files.make_directory(path.parent)
             files.write(path, content)
@@ -93,7 +98,19 @@ class UploadStore:
             )
             return bool(connection.changes())
 
-        return self._database.write(write)
+        noted = self._database.write(write)
+        if not noted:
+            self._erase_unknown(upload, part_id)
+        return noted
+
+    def _erase_unknown(self, upload: Upload, part_id: str) -> None:
+        """Delete the bytes of a part for which an upload has no room, and never will. Another request may have noted
+        the same part."""
+        sql = "SELECT 1 FROM upload_parts WHERE upload = ? AND part_id = ?"
+        if self._database.row(sql, (upload.id, part_id)) is None:
+            path = self._path(upload, part_id)
+            with explained(path):
+                path.unlink(missing_ok=True)
 
     def complete(self, upload: Upload, part_ids: Sequence[str], md5: str | None, now: int) -> bool:
         """Complete a pending upload that got no part since it was read; False otherwise."""
@@ -152,6 +169,18 @@ class UploadStore:
                 "DELETE FROM uploads WHERE expires_at <= ?", (now - _KEPT_SECONDS,)
             )
         )
+
+    def _check_room(self, size: int) -> None:
+        """Raise RateLimited when a part of this size would take what the disk keeps for the database."""
+        with explained(self._directory):
+            disk = shutil.disk_usage(self._directory)
+        if disk.free - size < min(_RESERVED_BYTES, disk.total // 10):
+            raise RateLimited(
+                "The gateway has no room for more uploads. Uploads are deleted an hour after they were created: try "
+                "again later.",
+                code="quota_exceeded",
+                headers={"retry-after": "600", "x-should-retry": "false"},
+            )
 
     def _is_needed(self, upload_id: str, now: float) -> bool:
         row = self._database.row(

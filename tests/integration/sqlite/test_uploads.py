@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from gateway.errors import RateLimited
 from gateway.uploads import StoredPart, Upload
 from server.sqlite.database import Database
 from server.sqlite.uploads import UploadStore
@@ -105,3 +107,36 @@ def test_a_part_written_again_is_the_same_file(store: UploadStore, folder: Path)
     store.write_part(made, "part_1", memoryview(b"abc"))
     assert names(folder) == {"upload_1/part_1"}
     assert store.read(made, ["part_1"]) == b"abc"
+
+
+@pytest.mark.parametrize("cause", ["room", "status"])
+def test_a_part_that_an_upload_has_no_room_for_leaves_no_file(
+    store: UploadStore, folder: Path, cause: str
+) -> None:
+    made = added(store)
+    if cause == "status":
+        assert store.cancel(made)
+    store.write_part(made, "part_2", memoryview(b"abc"))
+    assert not store.note_part(made, "part_2", StoredPart(3, NOW), 100)
+    assert names(folder) == {"upload_1/part_1"}
+
+
+def test_a_part_that_two_requests_sent_keeps_its_file(store: UploadStore, folder: Path) -> None:
+    made = added(store)
+    store.write_part(made, "part_1", memoryview(b"abc"))
+    assert not store.note_part(made, "part_1", StoredPart(3, NOW), 100)
+    assert names(folder) == {"upload_1/part_1"}
+
+
+@pytest.mark.parametrize(("total", "least"), [(10**12, 1024**3), (1_000_000, 100_000)])
+def test_uploads_leave_room_for_the_database(
+    store: UploadStore, folder: Path, monkeypatch: pytest.MonkeyPatch, total: int, least: int
+) -> None:
+    made = Upload("upload_1", "alice", 3, "a.wav", "audio/wav", "user_data", NOW, EXPIRY)
+    free = least + 3
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(total=total, free=free))
+    store.write_part(made, "part_1", memoryview(b"abc"))
+    with pytest.raises(RateLimited) as refused:
+        store.write_part(made, "part_2", memoryview(b"abcd"))
+    assert refused.value.headers["retry-after"]
+    assert names(folder) == {"upload_1/part_1"}

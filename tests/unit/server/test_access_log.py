@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import threading
 
 from server import access_log
 from server.access_log import AccessLog, Line
@@ -55,3 +57,21 @@ def test_lines_beyond_what_can_wait_are_counted() -> None:
     written = [json.loads(line) for line in output.getvalue().splitlines()]
     lost = sum(line["count"] for line in written if "count" in line)
     assert lost + sum("request_id" in line for line in written) == access_log.MAX_WAITING * 3
+
+
+def test_a_log_that_nobody_reads_keeps_no_server_from_ending() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as reader, os.fdopen(writing, "w") as output:
+        log = AccessLog(output)
+        for _ in range(access_log.MAX_WAITING):
+            log.add(LINE)
+        closing = threading.Thread(target=log.close)
+        closing.start()
+        closing.join(20)
+        is_closed = not closing.is_alive()
+        draining = threading.Thread(target=reader.read)
+        draining.start()
+        log.close()
+        output.close()
+        draining.join()
+    assert is_closed

@@ -19,6 +19,15 @@ def test_a_running_gateway_is_found_with_its_address_and_settings(tmp_path: Path
     assert found == presence.Presence(os.getpid(), URL, {"ALLOW_PRIVATE_PROVIDERS": "true"})
 
 
+def test_nobody_else_can_change_where_a_gateway_is_found(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        presence.announce(tmp_path, URL, {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / presence.FILE).stat().st_mode & 0o777 == 0o600
+
+
 def test_a_gateway_that_ended_is_not_found(tmp_path: Path) -> None:
     presence.announce(tmp_path, URL, {})
     presence.withdraw(tmp_path)
