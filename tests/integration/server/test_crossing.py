@@ -74,10 +74,12 @@ def test_no_transcript_and_no_record_crosses_between_64_keys(tmp_path: Path) -> 
             told.add((user, answer.headers["x-request-id"]))
         return told
 
-    with ThreadPoolExecutor(CALLERS) as threads:
-        told = set().union(*threads.map(transcribe_as, keys))
-    assert server.end() == 0
-    stub.stop()
+    try:
+        with ThreadPoolExecutor(CALLERS) as threads:
+            told = set().union(*threads.map(transcribe_as, keys))
+    finally:
+        assert server.end() == 0
+        stub.stop()
     assert {(user, request) for user, request, _ in usage_records(tmp_path / "data")} == told
 
 
