@@ -12,7 +12,7 @@
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -21,7 +21,7 @@ from gateway.accounts import keys
 from gateway.accounts.keys import CHANGES_PER_MINUTE, Caller, KeyChange, KeyRecord, Limits, NewKey
 from gateway.store.dynamodb import aws
 
-# More than the 30 new keys a minute of a thief, one of whose changes goes before in each try.
+# A try fails only if another change came first. A thief can make 30 keys a minute, and a revocation must outlast that.
 _CHANGE_TRIES = 40
 
 
@@ -133,27 +133,7 @@ class KeyStore:
         self, user_id: str, changes: int, change: KeyChange, records: Mapping[str, KeyRecord]
     ) -> bool:
         """Write the change; False when another one came after `changes`, the count of earlier ones, was read."""
-        hashes = {record.key_id: key_hash for key_hash, record in records.items()}
-        actions: list[dict[str, Any]] = [self._count(user_id, changes)]
-        for new in change.made:
-            actions += ({"Put": {"Item": aws.encode(item)}} for item in _items(new))
-        for key_id in change.revoked:
-            actions.append(
-                {
-                    "Update": {
-                        "Key": aws.key(f"key#{hashes[key_id]}", "key"),
-                        "UpdateExpression": "SET revoked_at = :at",
-                        "ExpressionAttributeValues": aws.encode({":at": change.revoked_at}),
-                    }
-                }
-            )
-        for key_id in change.forgotten:
-            key_hash = hashes[key_id]
-            forgotten = _items(NewKey(key_hash, records[key_hash]))
-            actions += ({"Delete": {"Key": aws.key(item["pk"], item["sk"])}} for item in forgotten)
-        for action in actions:
-            for arguments in action.values():
-                arguments["TableName"] = self.table
+        actions = [self._count(user_id, changes), *self._actions(change, records)]
         try:
             aws.client("dynamodb").transact_write_items(TransactItems=actions)
         except aws.StoreError as error:
@@ -162,17 +142,35 @@ class KeyStore:
             return False
         return True
 
+    def _actions(self, change: KeyChange, records: Mapping[str, KeyRecord]) -> Iterator[dict[str, Any]]:
+        hashes = {record.key_id: key_hash for key_hash, record in records.items()}
+        for new in change.made:
+            for item in _items(new):
+                yield self._action("Put", Item=aws.encode(item))
+        for key_id in change.revoked:
+            yield self._action(
+                "Update",
+                Key=aws.key(f"key#{hashes[key_id]}", "key"),
+                UpdateExpression="SET revoked_at = :at",
+                ExpressionAttributeValues=aws.encode({":at": change.revoked_at}),
+            )
+        for key_hash in (hashes[key_id] for key_id in change.forgotten):
+            for item in _items(NewKey(key_hash, records[key_hash])):
+                yield self._action("Delete", Key=aws.key(item["pk"], item["sk"]))
+
     def _count(self, user_id: str, changes: int) -> dict[str, Any]:
         """The action that counts a change, and fails when there were others after the first `changes`."""
         values = {":next": changes + 1} | ({":read": changes} if changes else {})
-        return {
-            "Update": {
-                "Key": aws.key(f"user#{user_id}", "keys"),
-                "UpdateExpression": "SET changes = :next",
-                "ConditionExpression": "changes = :read" if changes else "attribute_not_exists(pk)",
-                "ExpressionAttributeValues": aws.encode(values),
-            }
-        }
+        return self._action(
+            "Update",
+            Key=aws.key(f"user#{user_id}", "keys"),
+            UpdateExpression="SET changes = :next",
+            ConditionExpression="changes = :read" if changes else "attribute_not_exists(pk)",
+            ExpressionAttributeValues=aws.encode(values),
+        )
+
+    def _action(self, kind: str, **arguments: Any) -> dict[str, Any]:
+        return {kind: {"TableName": self.table, **arguments}}
 
 
 def _items(new: NewKey) -> list[dict[str, Any]]:
