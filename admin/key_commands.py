@@ -72,13 +72,14 @@ def create(  # noqa: PLR0913, PLR0917 (each is an option of the command)
 
 @app.command("list")
 def list_keys(user: User, stack: Stack = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List a user's keys, oldest first, including expired and revoked keys."""
+    """List a user's keys, oldest first, including expired and revoked keys. `made_by` is the key that made a key over
+    the API; it is empty for those of an administrator."""
     with opened(stack, data_dir) as gateway:
         rows = [_row(record) for record in gateway.keys().list(user)]
     if as_json:
         show_json(rows)
     else:
-        columns = ("id", "name", "state", "created_at", "expires_at", "revoked_at")
+        columns = ("id", "name", "state", "created_at", "expires_at", "revoked_at", "made_by")
         show_table(columns, rows, nothing=f"{user} has no keys")
 
 
@@ -90,7 +91,7 @@ def revoke(
     stack: Stack = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Revoke a key permanently."""
+    """Revoke a key permanently, and all keys that it made."""
     if keys.is_wellformed(key_id):
         key_id = keys.key_id_of(keys.hash_key(key_id))
     with opened(stack, data_dir) as gateway:
@@ -112,6 +113,7 @@ def _row(record: KeyRecord) -> dict[str, Any]:
         "created_at": time_of(record.created_at),
         "expires_at": time_of(record.expires_at),
         "revoked_at": time_of(record.revoked_at),
+        "made_by": record.made_by,
     }
 
 

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from gateway import deadline, http
 from gateway.accounts.authorization import bearer_key
 from gateway.accounts.keys import Caller
-from gateway.errors import GatewayError, InternalError
+from gateway.errors import GatewayError, InternalError, InvalidKey
 from gateway.http import Event, Route
 from server import preflight, refusals
 from server.access_log import Line
@@ -194,7 +194,7 @@ class _Call:
             logger.error("a key could not be checked: %s", type(error).__name__)
             raise refusals.key_not_checked() from None
         if caller is None:
-            raise refusals.unauthorized()
+            raise InvalidKey()
         return caller
 
     async def _call(self, route: Route, event: Event, kind: type[Response]) -> Response:

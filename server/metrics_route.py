@@ -7,9 +7,10 @@ from collections.abc import Callable
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.errors import InvalidKey
 from gateway.http import new_request_id
 from server.metrics import CONTENT_TYPE
-from server.refusals import response_of, unauthorized
+from server.refusals import response_of
 
 PATH = "/metrics"
 
@@ -32,7 +33,7 @@ class MetricsRoute:
             response = Response(text, headers={"content-type": CONTENT_TYPE, "cache-control": "no-store"})
         else:
             response = response_of(
-                unauthorized(
+                InvalidKey(
                     "The metrics need their token. Send it as 'Authorization: Bearer <METRICS_TOKEN>'."
                 )
             )

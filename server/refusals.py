@@ -15,15 +15,6 @@ def _refusal(
     return error
 
 
-def unauthorized(
-    message: str = (
-        "The API key is missing, malformed, unknown, revoked or expired. "
-        "Send it as 'Authorization: Bearer <key>'."
-    ),
-) -> GatewayError:
-    return _refusal(401, "authentication_error", message, "invalid_api_key")
-
-
 def key_not_checked() -> GatewayError:
     return _refusal(
         500, "api_error", "The gateway could not check the API key. Quote the x-request-id when reporting it."

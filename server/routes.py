@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from functions.agents import app as agents
+from functions.keys import app as keys
 from functions.models import app as models
 from functions.site import app as site
 from functions.transcribe import app as transcribe
@@ -15,6 +16,7 @@ from gateway.http import Route
 
 ROUTES = (
     *agents.ROUTES,
+    *keys.ROUTES,
     *models.ROUTES,
     *site.ROUTES,
     *transcribe.ROUTES,

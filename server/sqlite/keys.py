@@ -1,12 +1,18 @@
 """Store API keys, by their hash, and users."""
 
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import astuple
+
+import apsw
 
 from gateway.accounts import keys
-from gateway.accounts.keys import CHANGES_PER_MINUTE, Caller, KeyRecord, Limits
+from gateway.accounts.keys import CHANGES_PER_MINUTE, Caller, KeyChange, KeyRecord, Limits, NewKey
 from server.sqlite.database import Database, Row
 
-_RECORD = "key_id, user_id, name, created_at, expires_at, revoked_at"
+# In the order of KeyRecord's fields.
+_RECORD = "key_id, user_id, name, created_at, expires_at, revoked_at, made_by"
+_OF_A_USER = f"SELECT {_RECORD} FROM keys WHERE user_id = ? ORDER BY created_at, key_id"  # noqa: S608
 _LIMITS = "requests_per_minute, audio_seconds_per_day, changes_per_minute"
 
 
@@ -63,36 +69,43 @@ class KeyStore:
     ) -> tuple[str, KeyRecord]:
         """Create a key. Returns it in clear, the only time, with its record. `key` sets its value (local run)."""
         key = key or keys.generate_key()
-        key_hash = keys.hash_key(key)
-        record = KeyRecord(keys.key_id_of(key_hash), user_id, name, int(time.time()), expires_at)
-        values = (key_hash, record.key_id, user_id, name, record.created_at, expires_at)
-        self._database.write(
-            lambda connection: connection.execute(
-                "INSERT OR REPLACE INTO keys (key_hash, key_id, user_id, name, created_at, expires_at) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                values,
-            )
-        )
-        return key, record
+        new = NewKey.of(key, user_id, name, created_at=int(time.time()), expires_at=expires_at)
+        self.change(user_id, lambda _: KeyChange(made=(new,)))
+        return key, new.record
 
     def list(self, user_id: str) -> "list[KeyRecord]":
         """All keys of a user, oldest first, including revoked and expired ones."""
-        found = self._database.rows(
-            f"SELECT {_RECORD} FROM keys WHERE user_id = ? ORDER BY created_at, key_id",  # noqa: S608
-            (user_id,),
-        )
-        return [KeyRecord(*each) for each in found]
+        return [KeyRecord(*each) for each in self._database.rows(_OF_A_USER, (user_id,))]
 
     def revoke(self, key_id: str) -> KeyRecord | None:
-        """Revoke a key by its public name; None when there is no such key. A second call keeps the first time."""
-        now = int(time.time())
-        found: Row | None = self._database.write(
-            lambda connection: connection.execute(
-                f"UPDATE keys SET revoked_at = coalesce(revoked_at, ?) WHERE key_id = ? RETURNING {_RECORD}",  # noqa: S608
-                (now, key_id),
-            ).fetchone()
-        )
+        """Revoke a key by its public name, and what it made; None when there is no such key. A second call keeps the
+        first time."""
+        owner = self._database.row("SELECT user_id FROM keys WHERE key_id = ?", (key_id,))
+        if owner is None:
+            return None
+        self.change(owner[0], lambda records: keys.revocation(records, key_id, time.time()))
+        found = self._database.row(f"SELECT {_RECORD} FROM keys WHERE key_id = ?", (key_id,))  # noqa: S608
         return KeyRecord(*found) if found else None
+
+    def change(self, user_id: str, decide: Callable[[Sequence[KeyRecord]], KeyChange]) -> KeyChange:
+        """Make the change that `decide` returns for all keys of a user, in one transaction. Returns it."""
+
+        def write(connection: apsw.Connection) -> KeyChange:
+            change = decide([KeyRecord(*each) for each in connection.execute(_OF_A_USER, (user_id,))])
+            for new in change.made:
+                connection.execute(
+                    f"INSERT OR REPLACE INTO keys (key_hash, {_RECORD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                    (new.key_hash, *astuple(new.record)),
+                )
+            for key_id in change.revoked:
+                connection.execute(
+                    "UPDATE keys SET revoked_at = ? WHERE key_id = ?", (change.revoked_at, key_id)
+                )
+            for key_id in change.forgotten:
+                connection.execute("DELETE FROM keys WHERE key_id = ?", (key_id,))
+            return change
+
+        return self._database.write(write)
 
 
 def _preference_and_limits(user: "Row | list[object]") -> tuple[str, Limits]:

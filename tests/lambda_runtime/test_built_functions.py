@@ -25,6 +25,7 @@ CASES = {
     "ModelsFunction": "models_list",
     "AgentsFunction": "agents_register",
     "UploadsFunction": "uploads_create",
+    "KeysFunction": "keys_make",
     "UsageFunction": "usage_by_day",
     "UsageRollupFunction": "usage_rollup_insert",
     "UsageRetryFunction": "usage_retry_batch",

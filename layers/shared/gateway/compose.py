@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gateway.accounts.keys import Caller
+    from gateway.accounts.own_keys import OwnKeys
     from gateway.providers.operators import Operator
     from gateway.settings import CatalogSettings
     from gateway.store.ports import (
@@ -108,6 +109,13 @@ def operator(caller: "Caller", settings: "CatalogSettings") -> "Operator":
         is_own_key=lambda key: keys().knows(key),
         charge=lambda size: charge_change(caller, size, limits(), time.time()),
     )
+
+
+def own_keys(caller: "Caller") -> "OwnKeys":
+    """The user's keys at this moment."""
+    from gateway.accounts.own_keys import OwnKeys
+
+    return OwnKeys(caller.user_id, caller.key_id, keys(), time.time())
 
 
 def uploads(caller: "Caller") -> "Uploads":

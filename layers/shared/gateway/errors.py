@@ -77,8 +77,23 @@ class UnsupportedMediaType(GatewayError):
     status = 415
 
 
+class InvalidKey(GatewayError):
+    """The API key is missing, malformed, unknown, revoked or expired."""
+
+    type = "authentication_error"
+    status = 401
+    code = "invalid_api_key"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(
+            message
+            or "The API key is missing, malformed, unknown, revoked or expired. "
+            "Send it as 'Authorization: Bearer <key>'."
+        )
+
+
 class NotFound(GatewayError):
-    """An unknown route, provider, upload or model."""
+    """An unknown route, provider, upload, key or model."""
 
     type = "not_found"
     status = 404

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from gateway.accounts.own_keys import OwnKeys
 from tests.integration.admin.conftest import Administered, listed, run
 
 
@@ -41,6 +42,18 @@ def test_a_revoked_key_no_longer_works(gateway: Administered, name: str) -> None
     assert f"{created['id']} of alice is revoked since " in run("keys", "revoke", told).stdout
     assert gateway.stores.keys().identify(created["key"], time.time()) is None
     assert listed("keys", "list", "alice")[0]["state"] == "revoked"
+
+
+def test_a_key_made_by_a_key_shows_its_maker_and_is_revoked_with_it(gateway: Administered) -> None:
+    maker = listed("keys", "create", "alice")["id"]
+    made = OwnKeys("alice", maker, gateway.stores.keys(), time.time()).make({"name": "laptop"})
+    assert {row["id"]: row["made_by"] for row in listed("keys", "list", "alice")} == {
+        maker: None,
+        made["id"]: maker,
+    }
+    run("keys", "revoke", maker)
+    assert {row["state"] for row in listed("keys", "list", "alice")} == {"revoked"}
+    assert gateway.stores.keys().identify(made["value"], time.time()) is None
 
 
 @pytest.mark.usefixtures("gateway")

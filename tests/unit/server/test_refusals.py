@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from gateway import http
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, InvalidKey
 from server import preflight, refusals
 
 TEMPLATE = Path(__file__).resolve().parents[3] / "template.yaml"
@@ -25,8 +25,8 @@ API: dict[str, Any] = yaml.load(TEMPLATE.read_text("utf-8"), Loader)["Resources"
 @pytest.mark.parametrize(
     ("kind", "refusal"),
     [
-        ("UNAUTHORIZED", refusals.unauthorized()),
-        ("ACCESS_DENIED", refusals.unauthorized()),
+        ("UNAUTHORIZED", InvalidKey()),
+        ("ACCESS_DENIED", InvalidKey()),
         ("AUTHORIZER_FAILURE", refusals.key_not_checked()),
         ("MISSING_AUTHENTICATION_TOKEN", refusals.no_route()),
         ("THROTTLED", refusals.too_many()),
@@ -42,7 +42,7 @@ def test_a_refusal_has_the_status_and_words_of_the_template(kind: str, refusal: 
 
 
 def test_a_refusal_carries_the_headers_of_every_answer() -> None:
-    response = refusals.response_of(refusals.unauthorized())
+    response = refusals.response_of(InvalidKey())
     assert response.headers["access-control-expose-headers"] == http.EXPOSED
     assert response.headers["content-type"] == "application/json"
 

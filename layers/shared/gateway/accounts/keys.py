@@ -3,7 +3,7 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -31,7 +31,7 @@ def key_id_of(key_hash: str) -> str:
     return "key_" + key_hash[:16]
 
 
-# Counts register, manifest and PATCH, but not heartbeats (contract section 5).
+# Counts register, manifest, PATCH and new keys, but not heartbeats (contract section 5).
 CHANGES_PER_MINUTE = 30
 
 
@@ -95,7 +95,67 @@ class KeyRecord:
     created_at: int
     expires_at: int | None = None
     revoked_at: int | None = None
+    # The id of the key that made it; None when an administrator did.
+    made_by: str | None = None
 
     def is_valid(self, now: float) -> bool:
         """Neither revoked nor expired at `now`, in epoch seconds."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key to be stored: the hash of its value, and its record."""
+
+    key_hash: str
+    record: KeyRecord
+
+    @classmethod
+    def of(  # noqa: PLR0913 (each is a field of the record)
+        cls,
+        value: str,
+        user_id: str,
+        name: str,
+        *,
+        created_at: int,
+        expires_at: int | None,
+        made_by: str | None = None,
+    ) -> Self:
+        """The key with this value."""
+        key_hash = hash_key(value)
+        record = KeyRecord(
+            key_id_of(key_hash), user_id, name, created_at, expires_at=expires_at, made_by=made_by
+        )
+        return cls(key_hash, record)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """What happens to a user's keys at once: new ones, and the ids of those that are revoked or forgotten."""
+
+    made: tuple[NewKey, ...] = ()
+    revoked: tuple[str, ...] = ()
+    revoked_at: int = 0
+    forgotten: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.made or self.revoked or self.forgotten)
+
+
+def revocation(records: Sequence[KeyRecord], key_id: str, now: float) -> KeyChange:
+    """Revoke one of a user's keys, and the valid ones that it made, that those made, and so on.
+
+    A key that was revoked before keeps its time.
+    """
+    made: dict[str, list[KeyRecord]] = {}
+    for record in records:
+        if record.made_by:
+            made.setdefault(record.made_by, []).append(record)
+    revoked = [record.key_id for record in records if record.key_id == key_id and record.revoked_at is None]
+    makers = [key_id]
+    while makers:
+        for record in made.get(makers.pop(), ()):
+            makers.append(record.key_id)
+            if record.is_valid(now):
+                revoked.append(record.key_id)
+    return KeyChange(revoked=tuple(revoked), revoked_at=int(now))

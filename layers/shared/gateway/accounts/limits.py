@@ -111,7 +111,7 @@ def admit(
 
 
 def take_change(caller: Caller, store: "LimitStore", now: float) -> Allowance | None:
-    """Count one change by an operator (register, manifest, PATCH). Returns None for a user without a limit. Raises
+    """Count one change (register, manifest, PATCH, a new key). Returns None for a user without a limit. Raises
     RateLimited."""
     limit = caller.limits.changes_per_minute
     if limit is None:

@@ -3,11 +3,11 @@
 Times are epoch seconds. An adapter may raise its own error when it cannot answer, unless a port says otherwise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from gateway.accounts.keys import Caller, KeyRecord, Limits
+    from gateway.accounts.keys import Caller, KeyChange, KeyRecord, Limits
     from gateway.accounts.limits import Claim, Taken, Wait
     from gateway.providers.deployments import Deployment, Listing
     from gateway.providers.provider import Provider
@@ -42,15 +42,23 @@ class KeyStore(Protocol):
     def create(
         self, user_id: str, *, name: str = "", expires_at: int | None = None, key: str | None = None
     ) -> "tuple[str, KeyRecord]":
-        """Create a key. Returns it in clear, the only time, with its record."""
+        """Create a key, for an administrator. Returns it in clear, the only time, with its record."""
         ...
 
     def list(self, user_id: str) -> "list[KeyRecord]":
-        """All keys of a user, oldest first."""
+        """All keys of a user, oldest first, including those made just before."""
         ...
 
     def revoke(self, key_id: str) -> "KeyRecord | None":
-        """Revoke a key by public name; None when there is no such key."""
+        """Revoke a key by public name, and what it made, for an administrator; None when there is no such key."""
+        ...
+
+    def change(self, user_id: str, decide: "Callable[[Sequence[KeyRecord]], KeyChange]") -> "KeyChange":
+        """Make the change that `decide` returns for all keys of a user, oldest first. Returns it.
+
+        The change is atomic, and is made only if the keys are still those that `decide` saw: it may be called again.
+        What it raises is raised here, and nothing is changed.
+        """
         ...
 
 
