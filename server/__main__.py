@@ -44,6 +44,8 @@ def _serve(arguments: argparse.Namespace, settings: ServerSettings, origins: Ori
     listener = bind(settings.port, settings.bind) if arguments.fd is None else listener_of(arguments.fd)
     if arguments.fd is None:
         sys.stderr.write(f"stt-gateway listens on {_url(listener)}; data in {settings.data_dir}\n")
+    # A provider at this address would be the gateway itself, whatever PUBLIC_URL says.
+    os.environ.setdefault("DOMAIN_NAME", f"localhost:{listener.getsockname()[1]}")
     presence.announce(settings.data_dir, _url(listener), os.environ)
     try:
         return _run(arguments, settings, origins, listener, descriptor)

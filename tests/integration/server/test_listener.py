@@ -227,6 +227,8 @@ def test_pipelined_requests_are_answered_in_order(port: int) -> None:
         pytest.param(b"GET /?" + b"a=&" * 300_000 + GET[5:], id="query"),
         pytest.param(GET[:-2] + b"X: " + b"y" * 700_000 + b"\r\n\r\n", id="header"),
         pytest.param(GET[:-2] + b"X: y\r\n" * 120_000 + b"\r\n", id="headers"),
+        pytest.param(b"GET /?" + b"a=&" * 4_000 + GET[5:], id="parameters"),
+        pytest.param(GET[:-2] + b"X: y\r\n" * 500 + b"\r\n", id="500 headers"),
     ],
 )
 def test_a_head_that_is_much_too_large_is_not_served(port: int, sent: bytes) -> None:
@@ -239,6 +241,12 @@ def test_a_head_that_is_much_too_large_is_not_served(port: int, sent: bytes) -> 
         except ConnectionError:
             pass  # the server did not read it all
         assert not received.startswith(b"HTTP/1.1 200")
+
+
+def test_a_head_of_a_usual_size_is_served(port: int) -> None:
+    with connect(port) as connection:
+        connection.sendall(b"GET /?" + b"a=&" * 2_000 + GET[5:-2] + b"X: y\r\n" * 200 + b"\r\n")
+        assert answer(connection).startswith(b"HTTP/1.1 200")
 
 
 CHUNKED = GET[:-2].replace(b"GET", b"POST") + b"Transfer-Encoding: chunked\r\n\r\n"
