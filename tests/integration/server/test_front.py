@@ -136,6 +136,8 @@ def test_pipelined_bodies_stay_apart(server: EchoServer) -> None:
         sent = b"".join(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in bodies)
         with ThreadPoolExecutor(1) as threads, connection.makefile("rb") as answers:
             sending = threads.submit(connection.sendall, sent)
+            # One reader: an HTTPResponse for each would keep what it has read of the next.
+            answers = connection.makefile("rb")
             for body in bodies:
                 assert next_answer(answers)["sha256"] == hashlib.sha256(body).hexdigest()
             sending.result()
