@@ -18,7 +18,7 @@ from local.children import Child, ChildDied, end
 from local.progress import Progress
 from local.users import USERS, create_users
 from server import lock
-from server.listener import HOST, PortInUse, bind
+from server.listener import ENDING, HOST, PortInUse, bind
 from server.origins import Origins
 from server.settings import ServerSettings
 from server.sqlite.failure import StoreError
@@ -225,7 +225,7 @@ def _run() -> int:
     Origins.read(os.environ)
     os.close(lock.take(settings.data_dir))  # the server takes it again; this says early that another has it
     local_run = LocalRun(settings, Path(os.environ.get("RUN_DIR", ".run")))
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         signal.signal(number, lambda *_: local_run.stop())
     try:
         local_run.run()

@@ -3,17 +3,21 @@
 import argparse
 import logging
 import os
+import resource
 import secrets
 import socket
 import sys
 from pathlib import Path
 
 from functions import build_openapi
+from gateway.settings import request_settings, transcribe_settings, usage_settings
 from server import lock, presence
 from server.lifeline import end_with_parent
 from server.listener import PortInUse, bind, listener_of
 from server.origins import Origins
 from server.settings import DEFAULTS, HELP, ServerSettings
+
+OPEN_FILES = 4096
 
 
 def main() -> int:
@@ -22,12 +26,16 @@ def main() -> int:
     if arguments.lifeline:
         end_with_parent()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    _allow_files()
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     # New at each start, and the same for all workers: a request that returns here is recognised by it.
     os.environ.setdefault("GATEWAY_ID", secrets.token_hex(16))
     try:
         settings = ServerSettings.read()
+        # The gateway reads these at their first use. Report a wrong value before anything starts.
+        for read in (transcribe_settings, request_settings, usage_settings):
+            read()
         origins = Origins.read(os.environ)
         return _serve(arguments, settings, origins)
     except (ValueError, PortInUse, lock.InUse) as error:
@@ -87,6 +95,14 @@ def _work(
     except StoreError as error:
         return _cannot_start(str(error))
     return 0
+
+
+def _allow_files() -> None:
+    """Raise this process's limit of open files, which some systems set to 256. A call in progress has two."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    if now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _cannot_start(reason: str) -> int:

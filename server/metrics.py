@@ -11,10 +11,12 @@ from prometheus_client import (
     Histogram,
     generate_latest,
     multiprocess,
+    start_http_server,
 )
 
 from gateway.usage.record import Record
 from server.access_log import Line
+from server.listener import HOST, PortInUse
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 # Operators name models and providers: each name is a time series, so there must be an end to them.
@@ -141,3 +143,11 @@ def registry_of_workers() -> CollectorRegistry:
 def forget_worker(pid: int) -> None:
     """Drop the gauges of a worker that ended."""
     multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+def serve_on(port: int, registry: CollectorRegistry) -> None:
+    """Serve the metrics on a port of this machine, in a thread. Raises PortInUse."""
+    try:
+        start_http_server(port, HOST, registry)
+    except OSError as error:
+        raise PortInUse(f"METRICS_PORT {port} cannot be used: {error.strerror}.") from error

@@ -10,10 +10,8 @@ import tempfile
 import time
 from collections.abc import Sequence
 
-from prometheus_client import start_http_server
-
-from server.listener import HOST
-from server.metrics import SHARED, forget_worker, registry_of_workers
+from server.listener import ENDING
+from server.metrics import SHARED, forget_worker, registry_of_workers, serve_on
 from server.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
@@ -39,15 +37,15 @@ class Supervisor:
         self._is_stopped = False  # not an Event: setting one in a signal handler can wait for ever
 
     def run(self) -> int:
-        """Supervise until SIGTERM or SIGINT. Returns the exit code: 1 when workers cannot stay alive."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        """Supervise until a signal of ENDING. Returns the exit code: 1 when workers cannot stay alive."""
+        for number in ENDING:
             signal.signal(number, self._stop)
         with tempfile.TemporaryDirectory(prefix="stt-gateway-metrics-") as shared:
             os.environ[SHARED] = shared
             try:
                 self._fill()
                 if self._settings.metrics_port is not None:
-                    start_http_server(self._settings.metrics_port, HOST, registry_of_workers())
+                    serve_on(self._settings.metrics_port, registry_of_workers())
                 while not self._is_stopped and self._brief_lives < MAX_BRIEF_LIVES:
                     self._replace()
                     time.sleep(0.1)

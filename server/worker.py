@@ -7,7 +7,6 @@ import threading
 import time
 from pathlib import Path
 
-from prometheus_client import start_http_server
 from starlette.types import ASGIApp
 
 from gateway import compose
@@ -15,8 +14,8 @@ from gateway.errors import GatewayError
 from server import refusals
 from server.access_log import AccessLog, Line
 from server.app import MAX_AUDIO_CALLS, MAX_CALLS_WITHOUT_KEY, MAX_OTHER_CALLS, Front
-from server.listener import HOST, serve
-from server.metrics import Metrics
+from server.listener import serve
+from server.metrics import Metrics, serve_on
 from server.metrics_route import MetricsRoute
 from server.origins import Origins, OwnPagesOnly
 from server.places import Places
@@ -42,7 +41,7 @@ def work(
         sweeper = threading.Thread(target=_sweep, args=(stores, ended), name="sweep", daemon=True)
         sweeper.start()
         if settings.metrics_port is not None and settings.workers == 1:
-            start_http_server(settings.metrics_port, HOST, metrics.registry())
+            serve_on(settings.metrics_port, metrics.registry())
         app = _application(settings, origins, state, metrics, log)
         serve(app, listener, lifespan="off", drain_seconds=settings.drain_seconds, on_drain=state.drain)
         ended.set()

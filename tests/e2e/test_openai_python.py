@@ -14,6 +14,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from openai.types.audio import Transcription, TranscriptionVerbose
 
+from server.app import MAX_AUDIO_CALLS
 from tests.e2e.conftest import Publish, Published
 from tests.e2e.wire import MODEL, WAV
 from tests.running import SAMPLE, SENTENCE, Gateway
@@ -254,7 +255,7 @@ def test_a_429_is_retried_after_the_time_it_names(
         "content-type: multipart/form-data; boundary=x\r\ncontent-length: 100\r\n\r\n"
     ).encode()
     with ExitStack() as held:
-        for _ in range(64):
+        for _ in range(MAX_AUDIO_CALLS * 4 // 5 + 1):
             held.enter_context(socket.create_connection(("127.0.0.1", gateway.port))).sendall(head)
         refused = _first_refusal(client.with_options(max_retries=0), published)
         # While the SDK waits, the gateway gets free again.

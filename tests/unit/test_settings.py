@@ -45,3 +45,9 @@ def test_the_id_of_this_deployment_is_the_configured_one_or_the_processs_own() -
         "51af3dc0-da77-11e4-872e-1234567db123"
     )
     assert len(TranscribeSettings.read({}).gateway_id) == 32
+
+
+@pytest.mark.parametrize("text", ["prod-1", "0123456789abcdeg", "a" * 65])
+def test_an_id_that_would_never_be_found_in_a_request_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="GATEWAY_ID must be"):
+        TranscribeSettings.read({"GATEWAY_ID": text})

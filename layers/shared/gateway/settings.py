@@ -1,11 +1,15 @@
 """Settings from the environment, read once and lazily, with one frozen type per use."""
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Self
+
+# An id of a gateway, in settings and in requests.
+GATEWAY_ID = "[0-9a-f-]{16,64}"
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:
@@ -22,6 +26,14 @@ def _number(env: Mapping[str, str], name: str, default: float, *, minimum: float
     if not minimum <= value < float("inf"):
         raise ValueError(f"{name} must be a number of at least {minimum:g}")
     return value
+
+
+def _gateway_id(env: Mapping[str, str]) -> str:
+    """Read GATEWAY_ID. Raises ValueError when it has another form than the ids that are looked for in requests."""
+    text = env.get("GATEWAY_ID", "").strip().lower()
+    if text and not re.fullmatch(GATEWAY_ID, text):
+        raise ValueError("GATEWAY_ID must be 16 to 64 characters of 0-9, a-f and '-', such as a UUID")
+    return text or _process_id()
 
 
 @cache
@@ -81,7 +93,7 @@ class TranscribeSettings:
             require_measured_audio=_flag(env, "REQUIRE_MEASURED_AUDIO"),
             provider_ca_bundle=env.get("PROVIDER_CA_BUNDLE") or None,
             max_in_flight_per_user=int(_number(env, "MAX_IN_FLIGHT_PER_USER", 50)),
-            gateway_id=env.get("GATEWAY_ID", "").strip().lower() or _process_id(),
+            gateway_id=_gateway_id(env),
         )
 
 

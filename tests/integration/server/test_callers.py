@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from server.app import MAX_AUDIO_CALLS
 from tests.integration.server.echo import GOOD, EchoServer, echo_server, key_of
 from tests.running import error_type
 
@@ -73,6 +74,10 @@ def test_a_caller_that_is_not_a_page_is_served_as_usual(
 # --- places
 
 
+# Four fifths of the places for calls with audio: a caller may hold four times as many as are free.
+MAX_OF_ONE_CALLER = MAX_AUDIO_CALLS * 4 // 5
+
+
 def hold(server: EchoServer, request: str, count: int, held: ExitStack) -> list[socket.socket]:
     """Sends requests without their bodies; returns when the server has read the heads."""
     head = f"{request} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\nExpect: 100-continue\r\n"
@@ -83,7 +88,7 @@ def hold(server: EchoServer, request: str, count: int, held: ExitStack) -> list[
         connections.append(connection)
     for connection in connections:
         # The server sends "100 Continue" when it has a place and starts to read the body.
-        assert b" 100 " in connection.recv(65536) or count > 52
+        assert b" 100 " in connection.recv(65536) or count > MAX_OF_ONE_CALLER
     return connections
 
 
@@ -106,7 +111,7 @@ def test_bodies_that_never_arrive_do_not_keep_out_other_kinds_of_route_or_other_
     calls = [(line, GOOD) for line in open_to_the_same_caller]
     calls += [(line, other) for line in ("GET /v1/models", "POST /v1/echo/x", f"POST {TRANSCRIPTIONS}")]
     with ExitStack() as held:
-        hold(server, request_line, 100, held)
+        hold(server, request_line, MAX_OF_ONE_CALLER + 6, held)
         for line, headers in calls:
             method, path = line.split()
             began = time.monotonic()
@@ -117,7 +122,7 @@ def test_bodies_that_never_arrive_do_not_keep_out_other_kinds_of_route_or_other_
 
 def test_a_caller_with_too_many_calls_is_told_to_retry(server: EchoServer) -> None:
     with ExitStack() as held:
-        hold(server, "POST /v1/audio/transcriptions", 100, held)
+        hold(server, "POST /v1/audio/transcriptions", MAX_OF_ONE_CALLER + 6, held)
         answer = server.call("POST", "/v1/audio/transcriptions", headers=GOOD)
         assert answer.status == 429
     deadline = time.monotonic() + 30

@@ -83,7 +83,8 @@ def test_no_transcript_and_no_record_crosses_between_64_keys(tmp_path: Path) -> 
     assert {(user, request) for user, request, _ in usage_records(tmp_path / "data")} == told
 
 
-def test_log_keys_of_a_request_do_not_outlive_it() -> None:
+def test_log_keys_of_a_request_do_not_reach_other_threads() -> None:
+    logger.thread_safe_clear_keys()
     with echo_server() as server:
         server.call("GET", "/v1/models", headers=key_of("good"))
     assert "request_id" not in logger.thread_safe_get_current_keys()

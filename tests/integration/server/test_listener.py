@@ -12,7 +12,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from server import listener
+from server import protocol
 from server.body import RefusalResponse
 from server.listener import bind, new_server
 
@@ -29,8 +29,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A server that waits one second for a head and accepts 20 connections."""
-    monkeypatch.setattr(listener, "HEAD_SECONDS", 1.0)
-    monkeypatch.setattr(listener, "MAX_CONNECTIONS", 20)
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 1.0)
+    monkeypatch.setattr(protocol, "MAX_CONNECTIONS", 20)
     bound, server = bind(0), new_server(_with_lifespan)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
@@ -139,7 +139,7 @@ def test_connections_that_arrive_together_are_limited_too(port: int, monkeypatch
         await PlainTextResponse("hello")(scope, receive, send)
 
     monkeypatch.setattr(sys.modules[__name__], "app", busy)
-    monkeypatch.setattr(listener, "HEAD_SECONDS", 60.0)
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 60.0)
     with connect(port) as caller, contextlib.ExitStack() as opened:
         caller.sendall(GET)
         assert is_busy.wait(20)
@@ -203,7 +203,7 @@ def test_refused_requests_whose_bodies_never_arrive_make_room_for_a_caller(
 
 def test_a_connection_that_never_reads_is_ended(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules[__name__], "app", PlainTextResponse("x" * 60_000))
-    monkeypatch.setattr(listener, "WRITE_SECONDS", 1.0, raising=False)
+    monkeypatch.setattr(protocol, "WRITE_SECONDS", 1.0)
     with never_reads(port) as connection:
         connection.settimeout(30)
         time.sleep(3)

@@ -181,7 +181,17 @@ def test_a_second_server_on_the_directory_is_refused_with_a_sentence(server: Ser
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("PORT", "x"), ("WORKERS", "0"), ("CORS_ORIGINS", "*"), ("DRAIN_SECONDS", "-1")]
+    ("name", "value"),
+    [
+        *[
+            ("PORT", "x"),
+            ("WORKERS", "0"),
+            ("CORS_ORIGINS", "*"),
+            ("DRAIN_SECONDS", "-1"),
+            ("METRICS_PORT", "x"),
+        ],
+        *[("GATEWAY_ID", "prod-1"), ("SINGLE_REQUEST_BYTES", "x"), ("USAGE_RETENTION_DAYS", "x")],
+    ],
 )
 def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path, name: str, value: str) -> None:
     code, said = said_when_started(**{"DATA_DIR": str(tmp_path), name: value})
@@ -285,3 +295,14 @@ def test_a_request_that_outlasts_the_drain_does_not_keep_the_server(tmp_path: Pa
         assert time.monotonic() - began < 30
         assert call.result() == 503
     hanging.stop()
+
+
+def test_a_metrics_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with bind(0) as taken:
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        code, said = said_when_started(DATA_DIR=str(tmp_path), METRICS_PORT=port)
+    assert (code, said.splitlines()[-1]) == (
+        1,
+        f"Cannot start: METRICS_PORT {port} cannot be used: Address already in use.",
+    )

@@ -17,7 +17,7 @@ from gateway.models import slug_of
 from gateway.multipart import Part
 from gateway.providers.deployments import Deployment, usable
 from gateway.providers.model_list import callable_models, pool_of
-from gateway.settings import TranscribeSettings
+from gateway.settings import GATEWAY_ID, TranscribeSettings
 from gateway.transcription import routing
 from gateway.transcription.cooldown import Cooldown
 from gateway.transcription.failover import Decrypt, Failover, Outcome
@@ -45,7 +45,7 @@ _MAX_CARRIED_BYTES = 6_280_000
 DOWNGRADED = "x-downgraded-response-format"
 # Gateways that one request may pass through. Three in a row is already unusual.
 MAX_GATEWAYS = 8
-_GATEWAY_ID = r"(?<![0-9a-f-])[0-9a-f-]{16,64}(?![0-9a-f-])"
+_GATEWAY_ID = rf"(?<![0-9a-f-]){GATEWAY_ID}(?![0-9a-f-])"
 _LEASE_SLACK_SECONDS = 5.0
 
 
