@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from gateway import compose
 from gateway.errors import GatewayError
-from server import refusals
+from server import heap, refusals
 from server.access_log import AccessLog, Line
 from server.app import MAX_AUDIO_CALLS, MAX_CALLS_WITHOUT_KEY, MAX_OTHER_CALLS, Front
 from server.listener import serve
@@ -31,6 +31,7 @@ def work(
     settings: ServerSettings, origins: Origins, listener: socket.socket, ready_file: Path | None
 ) -> None:
     """Serve until SIGTERM or SIGINT. Raises StoreError when the data cannot be opened."""
+    heap.keep_freed()
     stores = open_stores(settings.data_dir)
     metrics, log = Metrics(), AccessLog(sys.stdout)
     state = _State(ready_file)
@@ -95,6 +96,7 @@ class _State:
 
 def _sweep(stores: SqliteStores, ended: threading.Event) -> None:
     while not ended.wait(SWEEP_SECONDS):
+        heap.give_back()
         try:
             stores.sweep(time.time())
         except Exception as error:

@@ -3,14 +3,16 @@
 import math
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
 import apsw
 
-from gateway.accounts.limits import DAY_SECONDS, MINUTE_SECONDS, Claim, Taken, Wait
+from gateway.accounts.limits import DAY_SECONDS, MINUTE_SECONDS, Claim, Rate, Taken, Wait
 from gateway.observability import logger
 from server.sqlite.connection import connect
 from server.sqlite.failure import CORRUPT, StoreError, explain, explained, store_error
@@ -22,6 +24,12 @@ _BUSY_MILLISECONDS = 2_000
 # A day's seconds are corrected when its last requests end, which may be after midnight.
 _KEPT_DAYS = 3
 _SET_RATE = "INSERT OR REPLACE INTO rates (user_id, counter, due, counted_at) VALUES (?, ?, ?, ?)"
+# Its last two parameters are the most places and the time.
+_TAKE_LEASE = (
+    "INSERT INTO leases SELECT ?1, ?2, ?3, ?4 WHERE ?5 > "
+    "(SELECT count(*) FROM leases WHERE user_id = ?1 AND counter = ?2 AND expires_at > ?6)"
+)
+_GIVE_BACK = "DELETE FROM leases WHERE user_id = ? AND counter = ? AND lease = ?"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS rates (
     user_id TEXT NOT NULL,
@@ -49,7 +57,9 @@ CREATE TABLE IF NOT EXISTS days (
 class LimitStore:
     """Counters in the database at `path`. Raises nothing: if a request cannot be counted, it passes uncounted.
 
-    A power cut may lose the last counts. All threads share one connection: a count takes microseconds.
+    A power cut may lose the last counts. All threads share one connection: a count takes microseconds. What every
+    request does is one statement, because each statement lets go of the interpreter's lock, and whoever waits for it
+    makes all others wait for the connection.
     """
 
     def __init__(self, path: Path, *, alone: bool = False) -> None:
@@ -62,27 +72,32 @@ class LimitStore:
         return self._count(lambda: self._take(claim, now), Taken(), "a request was not counted")
 
     def _take(self, claim: Claim, now: float) -> Taken:
+        if claim.rate is None:
+            return self._lease(claim, now)
+        with self._transaction():
+            taken = self._lease(claim, now)
+            return taken if taken.refused else self._counted(taken, claim, claim.rate, now)
+
+    def _lease(self, claim: Claim, now: float) -> Taken:
+        """Take a place in flight, if the claim asks for one, in one statement, which needs no transaction."""
+        if not claim.places:
+            return Taken()
+        lease, expires_at = secrets.token_hex(8), math.ceil(now + claim.lease_seconds)
+        self._connection.execute(
+            _TAKE_LEASE, (claim.user_id, claim.counter, lease, expires_at, claim.places, now)
+        )
+        return Taken(lease=lease) if self._connection.changes() else Taken("in_flight")
+
+    def _counted(self, taken: Taken, claim: Claim, rate: Rate, now: float) -> Taken:
+        """Count the request against the rate. The rate's refusal gives back the place that was `taken`."""
         key = (claim.user_id, claim.counter)
-        if claim.places:
-            held = self._connection.execute(
-                "SELECT count(*) FROM leases WHERE user_id = ? AND counter = ? AND expires_at > ?",
-                (*key, now),
-            ).get
-            if held >= claim.places:
-                return Taken("in_flight")
-        due = None
-        if claim.rate:
-            known = self._due(key, now)
-            due = max(known, now) + claim.rate.interval
-            if due > now + claim.rate.burst:
-                return Taken("rate", known)
-            self._connection.execute(_SET_RATE, (*key, due, now))
-        lease = None
-        if claim.places:
-            expires_at = math.ceil(now + claim.lease_seconds)
-            lease = secrets.token_hex(8)
-            self._connection.execute("INSERT INTO leases VALUES (?, ?, ?, ?)", (*key, lease, expires_at))
-        return Taken(None, due, lease)
+        known = self._due(key, now)
+        due = max(known, now) + rate.interval
+        if due > now + rate.burst:
+            self._connection.execute(_GIVE_BACK, (*key, taken.lease))
+            return Taken("rate", known)
+        self._connection.execute(_SET_RATE, (*key, due, now))
+        return replace(taken, due=due)
 
     def _due(self, key: tuple[str, str], now: float) -> float:
         """When the user's next request is due; 0 if none was counted."""
@@ -100,10 +115,7 @@ class LimitStore:
     def release(self, user_id: str, counter: str, lease: str) -> Wait:
         """Release a place in flight, at once: there is nothing to wait for."""
         self._count(
-            lambda: self._connection.execute(
-                "DELETE FROM leases WHERE user_id = ? AND counter = ? AND lease = ?",
-                (user_id, counter, lease),
-            ),
+            lambda: self._connection.execute(_GIVE_BACK, (user_id, counter, lease)),
             None,
             "a place in flight was not given back",
         )
@@ -118,13 +130,14 @@ class LimitStore:
         )
 
     def _reserve(self, user_id: str, day: int, seconds: int, quota: int) -> bool:
-        taken = self._connection.execute(
-            "SELECT seconds FROM days WHERE user_id = ? AND day = ?", (user_id, day)
-        ).get
-        if taken is not None and taken > min(quota - seconds, quota - 1):
-            return False
-        self._add(user_id, day, seconds)
-        return True
+        with self._transaction():
+            taken = self._connection.execute(
+                "SELECT seconds FROM days WHERE user_id = ? AND day = ?", (user_id, day)
+            ).get
+            if taken is not None and taken > min(quota - seconds, quota - 1):
+                return False
+            self._add(user_id, day, seconds)
+            return True
 
     def add_seconds(self, user_id: str, day: int, seconds: int) -> Wait:
         """Correct a day's seconds, at once; a negative number gives seconds back."""
@@ -141,9 +154,10 @@ class LimitStore:
         """Delete counters that no longer matter."""
 
         def delete() -> None:
-            self._connection.execute("DELETE FROM leases WHERE expires_at <= ?", (now,))
-            self._connection.execute("DELETE FROM rates WHERE due <= ?", (now,))
-            self._connection.execute("DELETE FROM days WHERE day < ?", (now // DAY_SECONDS - _KEPT_DAYS,))
+            with self._transaction():
+                self._connection.execute("DELETE FROM leases WHERE expires_at <= ?", (now,))
+                self._connection.execute("DELETE FROM rates WHERE due <= ?", (now,))
+                self._connection.execute("DELETE FROM days WHERE day < ?", (now // DAY_SECONDS - _KEPT_DAYS,))
 
         self._count(delete, None, "old counters were not deleted")
 
@@ -153,25 +167,25 @@ class LimitStore:
             self._connection.close()
 
     def _count(self, change: Callable[[], Result], otherwise: Result, failure: str) -> Result:
-        """Make a change in one transaction. Returns `otherwise`, and logs `failure`, when it cannot be made."""
+        """Make a change, one at a time. Returns `otherwise`, and logs `failure`, when it cannot be made."""
         try:
             with self._lock:
-                return _transact(self._connection, change)
+                return change()
         except apsw.Error as error:
             logger.warning(failure, extra={"reason": explain(error, self._path).reason})
             return otherwise
 
-
-def _transact(connection: apsw.Connection, change: Callable[[], Result]) -> Result:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        result = change()
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    return result
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Make the statements of the block one change."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
 
 
 def _nothing() -> None:

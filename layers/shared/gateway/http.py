@@ -137,8 +137,9 @@ def json_response(body: Any, *, status: int = 200, headers: Mapping[str, str] | 
 def new_request_id() -> str:
     """Make a UUIDv7 (RFC 9562, section 5.7), which sorts by time. API Gateway's id and the header's do not serve:
     a client can choose both, and so give two requests one id."""
-    time_and_version = (time.time_ns() // 1_000_000) << 16 | 0x7 << 12 | secrets.randbits(12)
-    return str(uuid.UUID(int=time_and_version << 64 | 0b10 << 62 | secrets.randbits(62)))
+    random = secrets.randbits(74)
+    time_and_version = (time.time_ns() // 1_000_000) << 16 | 0x7 << 12 | random >> 62
+    return str(uuid.UUID(int=time_and_version << 64 | 0b10 << 62 | random & (1 << 62) - 1))
 
 
 def request_id_of(event: Event) -> str:
