@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from gateway.models import Model
 from gateway.providers.deployments import Deployment
 from gateway.store.dynamodb.listings import HEAD_WEIGHT, MAX_WEIGHT_READ
-from gateway.store.dynamodb.recent import SECONDS
 from gateway.store.dynamodb.rows import Row, listing_of, rows_of
+from gateway.store.recent import SECONDS
 
 WRITE_USD_PER_MILLION = 0.625
 READ_USD_PER_MILLION = 0.125

@@ -6,6 +6,7 @@ from typing import TypeVar
 from gateway.models import Model, slug_of
 from gateway.providers.deployments import EVERYONE, Deployment, Listing
 from gateway.providers.shares import share_out
+from gateway.store.recent import Recent, deployments_bytes
 from gateway.transcription import routing
 from server.sqlite.database import Database, Row
 
@@ -22,6 +23,9 @@ MAX_PROVIDERS_READ = 10_000
 MAX_WEIGHT_READ = 2_000_000
 PROVIDER_WEIGHT = 1_500
 MAX_DEPLOYMENTS = 2_000
+# How long a lookup is kept, and the bytes of all that are.
+REMEMBERED_SECONDS = 1.0
+MAX_REMEMBERED = 16_000_000
 
 _FOUND = """
 SELECT n.rank, p.owner, p.name, p.version, s.name, s.base_url, s.access, c.ciphertext, p.last_seen_at, p.uploaded_at,
@@ -49,19 +53,27 @@ ORDER BY s.id, m.id
 
 
 class CatalogStore:
-    """Deployments in the main database. Nothing is cached: a change is visible to the next call."""
+    """Deployments in the main database. Lookups of a model are cached for a second: a query takes as long as all other
+    reads of a transcription together. `forget` makes this process's own changes visible at once."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._recent: Recent[list[Deployment]] = Recent(
+            deployments_bytes, budget=MAX_REMEMBERED, seconds=REMEMBERED_SECONDS
+        )
 
     def forget(self) -> None:
-        """Nothing is cached."""
+        """Drop cached lookups."""
+        self._recent.clear()
 
     def deployments(self, model: str, user_id: str) -> list[Deployment]:
         """Deployments of `model` (slug or served id) that the user may use, online or not; a hundred drawn at random
         when there are more."""
         # A caller can send a lone surrogate, which no stored name has.
         slug = slug_of(model).encode("utf-8", "replace").decode()
+        return self._recent.get((slug, user_id), lambda: self._read(slug, user_id))
+
+    def _read(self, slug: str, user_id: str) -> list[Deployment]:
         rows = self._database.rows(_FOUND, (slug, user_id, MAX_FIRST_ROWS))
         found = [
             _deployment(row, user_id) for number, row in enumerate(rows) if not row[0] or number < MAX_ROWS

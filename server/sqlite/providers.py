@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import apsw
@@ -20,10 +20,11 @@ _COLUMNS = (
 
 
 class ProviderStore:
-    """Providers in the main database, for their operators."""
+    """Providers in the main database, for their operators. Calls `changed` after each write."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, changed: Callable[[], object] = lambda: None) -> None:
         self._database = database
+        self._changed = changed
 
     # --- what operators read
 
@@ -69,7 +70,7 @@ class ProviderStore:
             )
             return True
 
-        return self._database.write(write)
+        return self._write(write)
 
     def save_meta(self, provider: Provider) -> bool:
         """Write the public URL, the policies and the last upload's errors. False, and writes nothing, when they
@@ -91,7 +92,7 @@ class ProviderStore:
             )
             return bool(connection.changes())
 
-        return self._database.write(write)
+        return self._write(write)
 
     def publish(self, provider: Provider) -> bool:
         """Route by `provider`'s document, policies and public URL. False, with nothing changed, when another
@@ -124,7 +125,7 @@ class ProviderStore:
             _replace_deployments(connection, found[0], deployments, provider.credentials)
             return True
 
-        return self._database.write(write)
+        return self._write(write)
 
     def delete(self, owner: str, name: str) -> bool:
         """Delete a provider, its deployments and credentials; False when there was none."""
@@ -133,7 +134,12 @@ class ProviderStore:
             connection.execute("DELETE FROM providers WHERE owner = ? AND name = ?", (owner, name))
             return bool(connection.changes())
 
-        return self._database.write(write)
+        return self._write(write)
+
+    def _write(self, job: Callable[[apsw.Connection], bool]) -> bool:
+        done = self._database.write(job)
+        self._changed()
+        return done
 
 
 def _replace_deployments(

@@ -61,7 +61,7 @@ class SqliteStores:
             raise
         self._keys = KeyStore(self._database)
         self._catalog = CatalogStore(self._database)
-        self._providers = ProviderStore(self._database)
+        self._providers = ProviderStore(self._database, changed=self._catalog.forget)
         self._usage = UsageStore(self._database, retention_days)
         self._totals = TotalsStore(self._database)
         self._uploads = UploadStore(self._database, data_dir / UPLOADS)

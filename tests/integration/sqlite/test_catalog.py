@@ -79,3 +79,16 @@ def test_a_change_is_visible_to_the_next_call(stores: SqliteStores) -> None:
     assert stores.catalog().deployments("m", "alice") == [replace(before, last_seen_at=5000)]
     stores.providers().delete("alice", "home")
     assert stores.catalog().deployments("m", "alice") == []
+
+
+def test_a_change_by_another_process_is_seen_within_five_seconds(data_dir: Path) -> None:
+    ours, theirs = open_stores(data_dir), open_stores(data_dir)
+    publish(theirs, service("asr", ["m"]), owner="alice")
+    assert ours.catalog().deployments("m", "alice")
+    assert theirs.providers().delete("alice", "home")
+    began = time.monotonic()
+    while ours.catalog().deployments("m", "alice"):
+        time.sleep(0.05)
+    assert time.monotonic() - began < 5
+    for stores in (ours, theirs):
+        stores.close()

@@ -2,7 +2,7 @@ import time
 from itertools import count
 from typing import Any
 
-from gateway.store.dynamodb.recent import Recent
+from gateway.store.recent import Recent
 from tests.fakes import FakeClock
 
 

@@ -1,7 +1,6 @@
 """Look up the deployments of a model, and listings, with their providers' last heartbeat."""
 
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -10,8 +9,8 @@ from gateway.models import slug_of
 from gateway.providers.deployments import Deployment, Listing
 from gateway.store.dynamodb import aws
 from gateway.store.dynamodb.listings import Listings
-from gateway.store.dynamodb.recent import Recent
 from gateway.store.dynamodb.rows import Row, deployment_of
+from gateway.store.recent import Recent, deployments_bytes
 from gateway.transcription import routing
 
 MAX_CANDIDATES = 100
@@ -21,8 +20,7 @@ MAX_FIRST_ROWS = 4_000
 MAX_ROWS = 1_000
 # Max bytes of later rows: a row has up to 14 KB, and a partition delivers 24 MB/s to all readers together.
 MAX_LATER_BYTES = 1_500_000
-# Bytes of one deployment without its texts, and max bytes of deployments that a process caches.
-_OBJECTS_BYTES = 600
+# Max bytes of deployments that a process caches.
 MAX_REMEMBERED = 32_000_000
 # DynamoDB refuses partition keys over 2,048 bytes. Real model ids are far shorter.
 _MAX_MODEL_BYTES = 1024
@@ -33,9 +31,9 @@ class CatalogStore:
 
     def __init__(self, table: str) -> None:
         self.table = table
-        self._recent: Recent[list[Deployment]] = Recent(_size_of, budget=MAX_REMEMBERED // 2)
+        self._recent: Recent[list[Deployment]] = Recent(deployments_bytes, budget=MAX_REMEMBERED // 2)
         self._recent_listings: Recent[Listing] = Recent(
-            lambda listing: _size_of(listing.deployments), budget=MAX_REMEMBERED // 2
+            lambda listing: deployments_bytes(listing.deployments), budget=MAX_REMEMBERED // 2
         )
         self._listings = Listings(
             table, lambda keys, consistent: self._heads(keys, consistent=consistent), self._recent_listings
@@ -98,25 +96,6 @@ def _first_of(rows: Iterator[Row]) -> Iterator[Row]:
         if left < 0 or number >= (MAX_FIRST_ROWS if is_first else MAX_ROWS):
             return
         yield row
-
-
-def _size_of(deployments: Iterable[Deployment]) -> int:
-    """Bytes in memory, assuming that deployments share nothing."""
-    return sum(
-        _OBJECTS_BYTES
-        + sum(
-            map(
-                sys.getsizeof,
-                (
-                    *(each.owner, each.provider, each.version, each.service, each.base_url, each.credential),
-                    *(each.model.slug, each.model.served_id, each.model.display_name),
-                    *each.model.features,
-                    *each.allowed_users,
-                ),
-            )
-        )
-        for each in deployments
-    )
 
 
 def _is_torn(rows: list[Deployment], found: list[Deployment], heads: dict[tuple[str, str], Row]) -> bool:

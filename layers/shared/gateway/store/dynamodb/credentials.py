@@ -8,7 +8,7 @@ from functools import cache
 
 from gateway.providers.deployments import CredentialUnavailableError, Deployment
 from gateway.store.dynamodb import aws
-from gateway.store.dynamodb.recent import Recent
+from gateway.store.recent import Recent
 
 # A replaced credential has another ciphertext, so a cached one is never stale.
 SECONDS = 60.0

@@ -7,8 +7,8 @@ from itertools import islice
 from gateway.providers.deployments import EVERYONE, Deployment, Listing
 from gateway.providers.shares import share_out
 from gateway.store.dynamodb import aws
-from gateway.store.dynamodb.recent import Recent
 from gateway.store.dynamodb.rows import Row, listed_deployments, names_in
+from gateway.store.recent import Recent
 
 # Limits of one audience's part of a listing. An owner has at most 20 providers, each with one row of under 1 KB, so
 # this reads the rows of 500 owners with the max number of providers.

@@ -1,14 +1,19 @@
 """Cache recent lookups in the warm process for a few seconds, then drop them from memory."""
 
+import sys
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from threading import RLock, Timer
 from typing import Generic, TypeVar
+
+from gateway.providers.deployments import Deployment
 
 Found = TypeVar("Found")
 
 # An operator's change must be visible within 5 s (contract section 5); 1 s is left for the read.
 SECONDS = 4.0
+# Bytes of one deployment without its texts.
+_OBJECTS_BYTES = 600
 
 
 class Recent(Generic[Found]):
@@ -95,3 +100,22 @@ class Recent(Generic[Found]):
             self._timer = None
             self._drop_expired()
             self._wake()
+
+
+def deployments_bytes(deployments: Iterable[Deployment]) -> int:
+    """Bytes in memory, assuming that deployments share nothing."""
+    return sum(
+        _OBJECTS_BYTES
+        + sum(
+            map(
+                sys.getsizeof,
+                (
+                    *(each.owner, each.provider, each.version, each.service, each.base_url, each.credential),
+                    *(each.model.slug, each.model.served_id, each.model.display_name),
+                    *each.model.features,
+                    *each.allowed_users,
+                ),
+            )
+        )
+        for each in deployments
+    )
