@@ -13,6 +13,7 @@ REGION = "us-east-1"
 # moto's account.
 ACCOUNT = "123456789012"
 STACK = "stt-gateway-tests"
+STACK_UUID = "51af3dc0-da77-11e4-872e-1234567db123"
 
 _VARIABLE = re.compile(r"\$\{([^}]+)\}")
 
@@ -137,7 +138,7 @@ class Template:
             "AWS::Partition": "aws",
             "AWS::URLSuffix": "amazonaws.com",
             "AWS::StackName": STACK,
-            "AWS::StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK}/an-id",
+            "AWS::StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK}/{STACK_UUID}",
             "AWS::NoValue": None,
         }
         declared = self.document["Parameters"].get(name)
