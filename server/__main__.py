@@ -1,6 +1,7 @@
 """`python -m server`: the gateway on this machine, with its own database, on plain HTTP."""
 
 import argparse
+import contextlib
 import logging
 import os
 import resource
@@ -102,7 +103,8 @@ def _allow_files() -> None:
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
     if now < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        with contextlib.suppress(OSError):  # a sandbox may forbid it; the server then has what it has
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _cannot_start(reason: str) -> int:
