@@ -11,6 +11,7 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 from gateway.errors import InvalidRequest
+from gateway.search import occurrences
 
 MAX_PARTS = 128
 # Of delimiters and of similar bytes in content. A boundary with 16 random characters never occurs in audio.
@@ -137,24 +138,19 @@ def _delimiters(body: bytes | bytearray, dashed: bytes) -> Iterator[tuple[int, i
 
 
 def _starts(body: bytes | bytearray, dashed: bytes) -> Iterator[int]:
-    """Find where a line break and `dashed` start, in order; -2 if the body starts with `dashed`. Raises InvalidRequest.
+    """Find where a line break and `dashed` start, in order; -2 if the body starts with `dashed`.
 
-    `rfind` takes the same time with every boundary, because a carriage return occurs only at the start of what it
-    looks for. `find` takes up to three times as long, depending on the boundary's characters.
+    Raises InvalidRequest when there are too many.
     """
-    search = b"\r\n" + dashed
-    starts: list[int] = []
-    end = len(body)
-    while (end := body.rfind(search, 0, end)) >= 0:
-        starts.append(end)
-        if len(starts) > MAX_OCCURRENCES:
+    if body.startswith(dashed):
+        yield -2
+    for number, start in enumerate(occurrences(body, b"\r\n" + dashed)):
+        if number == MAX_OCCURRENCES:
             raise InvalidRequest(
                 f"The multipart body contains its boundary more than {MAX_OCCURRENCES} times: "
                 f"use a long random boundary, and send at most {MAX_PARTS} parts."
             )
-    if body.startswith(dashed):
-        starts.append(-2)
-    return reversed(starts)
+        yield start
 
 
 def _part(block: bytes, content: memoryview) -> Part:
