@@ -15,7 +15,7 @@ from .recordings import film, record
 pytestmark = pytest.mark.scaled
 MUTATIONS = int(os.environ.get("AUDIO_MUTATIONS", "2000"))
 SEED = os.environ.get("AUDIO_SEED", "0")
-MAX_SECONDS = 0.5  # of CPU time, the limit for one call
+MAX_SECONDS = 0.5  # of CPU time, the limit for one call
 SMALL = 120_000  # bytes
 
 SHARED = [
