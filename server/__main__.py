@@ -100,11 +100,11 @@ def _work(
 
 def _allow_files() -> None:
     """Raise this process's limit of open files, which some systems set to 256. A call in progress has two."""
-    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    now, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if maximum == resource.RLIM_INFINITY else min(OPEN_FILES, maximum)
     if now < wanted:
         with contextlib.suppress(OSError):  # a sandbox may forbid it; the server then has what it has
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, maximum))
 
 
 def _cannot_start(reason: str) -> int:

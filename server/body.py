@@ -63,14 +63,14 @@ class Intake:
         """Whether the body has more bytes than its route accepts."""
         return self._size > self._limit
 
-    def room(self, most: int) -> memoryview:
+    def room(self, limit: int) -> memoryview:
         """Where the next bytes of a body of known length go, at most this many. Say how many with `took`."""
         assert self._expected is not None
         if self._size == len(self._buffer):
             larger = bytearray(self._expected if self._size else min(self._expected, FIRST_STEP_BYTES))
             larger[: self._size] = self._buffer
             self._buffer = larger
-        return memoryview(self._buffer)[self._size : self._size + most]
+        return memoryview(self._buffer)[self._size : self._size + limit]
 
     def took(self, count: int) -> None:
         """Note bytes that were written to `room`."""

@@ -31,8 +31,8 @@ SHARED = "PROMETHEUS_MULTIPROC_DIR"
 class Names:
     """The first names of a kind; every later one is `other`."""
 
-    def __init__(self, most: int = MAX_NAMES) -> None:
-        self._most = most
+    def __init__(self, limit: int = MAX_NAMES) -> None:
+        self._limit = limit
         self._known: set[str] = set()
 
     def label(self, name: str | None) -> str:
@@ -40,7 +40,7 @@ class Names:
         if not name:
             return NONE
         if name not in self._known:
-            if len(self._known) >= self._most:
+            if len(self._known) >= self._limit:
                 return OTHER
             self._known.add(name)
         return name

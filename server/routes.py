@@ -12,7 +12,7 @@ from functions.site import app as site
 from functions.transcribe import app as transcribe
 from functions.uploads import app as uploads
 from functions.usage import app as usage
-from gateway.http import Route
+from gateway.http import Route, path_pattern
 
 ROUTES = (
     *agents.ROUTES,
@@ -25,8 +25,6 @@ ROUTES = (
 )
 # Every other route needs one.
 WITHOUT_KEY = frozenset(route.path for route in site.ROUTES)
-
-_PARAMETER = re.compile(r"\{(\w+)(\+?)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ class Resources:
         for route in routes:
             by_path.setdefault(route.path, {})[route.method] = route
         resources = [
-            Resource(path, by_path[path], path not in without_key, _pattern(path))
+            Resource(path, by_path[path], path not in without_key, path_pattern(path))
             for path in sorted(by_path, key=_generality)
         ]
         self._literal = {each.path: each for each in resources if "{" not in each.path}
@@ -76,14 +74,3 @@ def _generality(path: str) -> list[int]:
     return [
         2 if segment.endswith("+}") else 1 if segment.startswith("{") else 0 for segment in path.split("/")
     ]
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    parts: list[str] = []
-    end = 0
-    for match in _PARAMETER.finditer(path):
-        name, greedy = match.groups()
-        parts.append(re.escape(path[end : match.start()]))
-        parts.append(f"(?P<{name}>{'.+' if greedy else '[^/]+'})")
-        end = match.end()
-    return re.compile("".join(parts) + re.escape(path[end:]))

@@ -64,8 +64,8 @@ class ServerSettings:
         )
 
 
-def _whole(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+def _whole(env: Mapping[str, str], name: str, default: int, minimum: int, maximum: int) -> int:
     text = env.get(name, "").strip() or str(default)
-    if not (text.isascii() and text.isdecimal() and least <= int(text[:9]) <= most):
-        raise ValueError(f"{name} must be a whole number from {least} to {most}.")
+    if not (text.isascii() and text.isdecimal() and minimum <= int(text[:9]) <= maximum):
+        raise ValueError(f"{name} must be a whole number from {minimum} to {maximum}.")
     return int(text)

@@ -11,9 +11,25 @@ from gateway.models import Model
 from gateway.providers.deployments import Deployment, Listing
 from gateway.providers.provider import MAX_PROVIDERS, Provider
 from gateway.upstream.client import Answer, ProviderError
+from gateway.usage.record import Attempt, Duration, Record
 
 ALICE = Caller("alice", "key_alice")
 BOB = Caller("bob", "key_bob")
+
+
+def usage_record(request_id: str, *, user: str = "bob", started_at: float = 1_767_225_600.0) -> Record:
+    """A 10-second request that alice's provider served, on 2026-01-01 unless said otherwise."""
+    return Record(
+        request_id,
+        user,
+        "key_1",
+        started_at,
+        model="m",
+        provider="alice/home",
+        duration=Duration(10.0, "measured"),
+        http_status=200,
+        attempts=(Attempt("alice/home", "ok", 1),),
+    )
 
 
 def deployment(

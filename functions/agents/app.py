@@ -1,11 +1,8 @@
 """Operators' agents (register, manifest, heartbeat) and an operator's own providers."""
 
-import time
-from collections.abc import Mapping
 from typing import Any
 
 from gateway import compose
-from gateway.accounts import limits
 from gateway.http import (
     Event,
     Response,
@@ -22,12 +19,12 @@ from gateway.providers.operators import Operator
 
 
 def register(event: Event, _context: Any) -> Response:
-    headers = count_change(event)
+    headers = compose.count_change(caller_of(event))
     return json_response(operator(event).register(read_json(event)), headers=headers)
 
 
 def upload_manifest(event: Event, _context: Any) -> Response:
-    headers = count_change(event)
+    headers = compose.count_change(caller_of(event))
     return json_response(operator(event).upload_manifest(read_json(event)), headers=headers)
 
 
@@ -40,12 +37,12 @@ def list_providers(event: Event, _context: Any) -> Response:
 
 
 def change_provider(event: Event, _context: Any) -> Response:
-    headers, name = count_change(event), path_parameter(event, "name")
+    headers, name = compose.count_change(caller_of(event)), path_parameter(event, "name")
     return json_response(operator(event).change_provider(name, read_json(event)), headers=headers)
 
 
 def change_service(event: Event, _context: Any) -> Response:
-    headers = count_change(event)
+    headers = compose.count_change(caller_of(event))
     name, service = path_parameter(event, "name"), path_parameter(event, "service")
     return json_response(operator(event).change_service(name, service, read_json(event)), headers=headers)
 
@@ -56,13 +53,6 @@ def delete_provider(event: Event, _context: Any) -> Response:
 
 def operator(event: Event) -> Operator:
     return compose.operator(caller_of(event), compose.catalog_settings().reached_at(own_hosts(event)))
-
-
-def count_change(event: Event) -> Mapping[str, str]:
-    """Count one change against the operator's rate before reading its body. Returns the rate limit headers.
-    Raises RateLimited."""
-    allowance = limits.take_change(caller_of(event), compose.limits(), time.time())
-    return allowance.headers() if allowance else {}
 
 
 ROUTES = (

@@ -1,10 +1,8 @@
 """/v1/keys: a user's own keys."""
 
-import time
 from typing import Any
 
 from gateway import compose
-from gateway.accounts import limits
 from gateway.accounts.own_keys import OwnKeys
 from gateway.http import (
     Event,
@@ -20,8 +18,7 @@ from gateway.lifecycle import prepare
 
 
 def make(event: Event, _context: Any) -> Response:
-    allowance = limits.take_change(caller_of(event), compose.limits(), time.time())
-    headers = allowance.headers() if allowance else {}
+    headers = compose.count_change(caller_of(event))
     # The answer has a key in clear, which no cache on its way may keep.
     return json_response(keys(event).make(read_json(event)), headers={**headers, "cache-control": "no-store"})
 

@@ -8,7 +8,7 @@ from server.sqlite.failure import READ_ONLY, StoreError, explained, store_error
 
 # Earlier versions can corrupt a database in WAL mode when two connections write and checkpoint at the same moment
 # (sqlite.org/wal.html, "The WAL-reset bug").
-_LEAST_SQLITE = (3, 51, 3)
+_MIN_SQLITE = (3, 51, 3)
 BUSY_MILLISECONDS = 10_000
 # A burst of writes may make the WAL longer. It is cut back when it has been copied into the database.
 _MAX_WAL_BYTES = 16_000_000
@@ -17,11 +17,11 @@ _MAX_WAL_BYTES = 16_000_000
 def check_sqlite(version: str | None = None) -> None:
     """Raise StoreError when the SQLite in use is too old."""
     version = version or apsw.sqlite_lib_version()
-    if tuple(map(int, version.split(".")[:3])) < _LEAST_SQLITE:
+    if tuple(map(int, version.split(".")[:3])) < _MIN_SQLITE:
         raise StoreError(
             "old_sqlite",
             f"SQLite {version} can damage a database that several connections use. Install at least "
-            f"{'.'.join(map(str, _LEAST_SQLITE))}: pip install -r requirements/server.txt",
+            f"{'.'.join(map(str, _MIN_SQLITE))}: pip install -r requirements/server.txt",
         )
 
 

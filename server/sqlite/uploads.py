@@ -51,7 +51,7 @@ class UploadStore:
         stored["parts"] = {part_id: StoredPart(size, created_at) for part_id, size, created_at in parts}
         return Upload(**stored)
 
-    def open(self, upload: Upload, most: int, now: float) -> int | None:
+    def open(self, upload: Upload, limit: int, now: float) -> int | None:
         """Store a new upload. When the user already has `most` open uploads, store nothing and return the epoch second
         at which the first of them expires."""
         values = (
@@ -64,7 +64,7 @@ class UploadStore:
                 "SELECT count(*), min(expires_at) FROM uploads WHERE user_id = ? AND status = ? AND expires_at > ?",
                 (upload.user_id, PENDING, now),
             ).get
-            if count >= most:
+            if count >= limit:
                 return int(first_expiry)
             connection.execute(
                 f"INSERT INTO uploads ({_CREATED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
@@ -83,14 +83,14 @@ class UploadStore:
             files.make_directory(path.parent)
             files.write(path, content)
 
-    def note_part(self, upload: Upload, part_id: str, part: StoredPart, most: int) -> bool:
+    def note_part(self, upload: Upload, part_id: str, part: StoredPart, limit: int) -> bool:
         """Add a new part to a pending upload that has room for it; otherwise change nothing and return False."""
 
         def write(connection: apsw.Connection) -> bool:
             count, received = connection.execute(
                 "SELECT count(*), coalesce(sum(bytes), 0) FROM upload_parts WHERE upload = ?", (upload.id,)
             ).get
-            if not _is_pending(connection, upload) or count >= most or received + part.bytes > upload.bytes:
+            if not _is_pending(connection, upload) or count >= limit or received + part.bytes > upload.bytes:
                 return False
             connection.execute(
                 "INSERT INTO upload_parts VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",

@@ -4,7 +4,7 @@ Imports are inside the functions, so that a Lambda function loads only what it u
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -93,6 +93,15 @@ def catalog_settings() -> "CatalogSettings":
 
     read = settings.catalog_settings()
     return read.reached_at(own_hosts(read.public_url, read.domain_name))
+
+
+def count_change(caller: "Caller") -> Mapping[str, str]:
+    """Count one change against the user's rate, before its body is read. Returns the rate limit headers. Raises
+    RateLimited."""
+    from gateway.accounts.limits import take_change
+
+    allowance = take_change(caller, limits(), time.time())
+    return allowance.headers() if allowance else {}
 
 
 def operator(caller: "Caller", settings: "CatalogSettings") -> "Operator":

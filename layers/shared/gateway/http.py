@@ -60,11 +60,11 @@ class Route:
 def lambda_handler(routes: Sequence[Route]) -> Callable[[Event, Any], dict[str, Any]]:
     """Build the Lambda handler of the routes. It renders every error in the envelope, adds the common headers, and
     ends before the function's deadline."""
-    patterns = [(route.method, _pattern(route.path), route) for route in routes]
+    patterns = [(route.method, path_pattern(route.path), route) for route in routes]
 
     def handle(event: Event, context: Any) -> dict[str, Any]:
         request_id = begin(event)
-        method, path = event["httpMethod"], event["path"]
+        method, path = event["httpMethod"], event["path"].rstrip("/") or "/"
         fits = (route for known, pattern, route in patterns if method == known and pattern.fullmatch(path))
         with deadline.within(context.get_remaining_time_in_millis() / 1000 - deadline.MARGIN_SECONDS):
             reply = answer(next(fits, _NO_ROUTE), event, context)
@@ -79,10 +79,15 @@ def lambda_handler(routes: Sequence[Route]) -> Callable[[Event, Any], dict[str, 
     return handle
 
 
-def _pattern(path: str) -> re.Pattern[str]:
-    """The paths of a route: `{name}` is one segment, `{name+}` one or more; slashes at the end do not matter."""
-    segments = re.sub(r"\{\w+(\+?)\}", lambda name: ".+" if name[1] else "[^/]+", path.replace(".", "[.]"))
-    return re.compile(f"{segments}/*")
+def path_pattern(path: str) -> re.Pattern[str]:
+    """Match the paths of a route, without a slash at the end. `{name}` is one segment, `{name+}` one or more; each is a
+    group of the pattern."""
+    parts = re.split(r"\{(\w+)(\+?)\}", path)  # text, name, plus, text, name, plus, ..., text
+    groups = (
+        f"(?P<{name}>{'.+' if plus else '[^/]+'}){re.escape(text)}"
+        for name, plus, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True)
+    )
+    return re.compile(re.escape(parts[0]) + "".join(groups))
 
 
 def _no_route(_event: Event, _context: Any) -> Response:

@@ -74,8 +74,8 @@ def test_a_caller_that_is_not_a_page_is_served_as_usual(
 # --- places
 
 
-# Four fifths of the places for calls with audio: a caller may hold four times as many as are free.
-MAX_OF_ONE_CALLER = MAX_AUDIO_CALLS * 4 // 5
+# A caller may hold four times as many places as are free, so four fifths, rounded up.
+MAX_OF_ONE_CALLER = -(-MAX_AUDIO_CALLS * 4 // 5)
 
 
 def hold(server: EchoServer, request: str, count: int, held: ExitStack) -> list[socket.socket]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway.accounts.limits import Claim
 from server.sqlite.stores import open_stores
-from tests.integration.sqlite.records import record
+from tests.fakes import usage_record
 
 
 def save(data_dir: Path, name: str) -> None:
@@ -17,7 +17,7 @@ def save(data_dir: Path, name: str) -> None:
         number = 0
         while True:
             request_id = f"{name}-{worker}-{number}"
-            stores.usage().save(record(request_id))
+            stores.usage().save(usage_record(request_id))
             sys.stdout.write(f"{request_id}\n")
             sys.stdout.flush()
             number += 1
@@ -30,7 +30,7 @@ def count(data_dir: Path, name: str) -> None:
     """Open the stores, save a hundred records, take places, and print how many were given."""
     stores = open_stores(data_dir)
     for number in range(100):
-        stores.usage().save(record(f"{name}-{number}"))
+        stores.usage().save(usage_record(f"{name}-{number}"))
     claim = Claim("bob", "requests", None, places=50, lease_seconds=1000)
     given = [stores.limits().take(claim, 1000).lease for _ in range(100)]
     sys.stdout.write(f"{len(given) - given.count(None)}\n")

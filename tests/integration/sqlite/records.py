@@ -1,27 +1,8 @@
 """Usage records, and what a database must show after any of them was saved."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.usage.record import Attempt, Duration, Record
 from server.sqlite.database import Database
-
-_DAY = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
-
-
-def record(request_id: str, *, user: str = "bob", started_at: float = _DAY) -> Record:
-    """A 10-second request that alice's provider served."""
-    return Record(
-        request_id,
-        user,
-        "key_1",
-        started_at,
-        model="m",
-        provider="alice/home",
-        duration=Duration(10.0, "measured"),
-        http_status=200,
-        attempts=(Attempt("alice/home", "ok", 1),),
-    )
 
 
 def check_consistent(path: Path) -> set[str]:

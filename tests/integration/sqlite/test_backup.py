@@ -15,8 +15,8 @@ from gateway.uploads import StoredPart, Upload
 from server.sqlite.backup import MANIFEST, backup, restore
 from server.sqlite.failure import StoreError
 from server.sqlite.stores import SqliteStores, open_stores
-from tests.fakes import deployment
-from tests.integration.sqlite.records import check_consistent, record
+from tests.fakes import deployment, usage_record
+from tests.integration.sqlite.records import check_consistent
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 UPLOAD = Upload("upload_1", "alice", 3, "a.wav", "audio/wav", "user_data", 1, 4_000_000_000)
@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
 def filled(stores: SqliteStores) -> tuple[str, bytes]:
     """Store something of everything. Returns a key and the ciphertext of a credential."""
     key, _ = stores.keys().create("alice")
-    stores.usage().save(record("r1"))
+    stores.usage().save(usage_record("r1"))
     uploads = stores.uploads()
     uploads.open(UPLOAD, 20, 2)
     uploads.write_part(UPLOAD, "part_1", memoryview(b"abc"))
@@ -90,7 +90,7 @@ def test_a_backup_during_traffic_is_consistent(
     def save() -> None:
         number = 0
         while not done.is_set():
-            stores.usage().save(record(f"r{number}"))
+            stores.usage().save(usage_record(f"r{number}"))
             number += 1
 
     saving = threading.Thread(target=save)
@@ -146,7 +146,7 @@ def test_nothing_is_restored_under_a_running_gateway(
     with pytest.raises(StoreError, match=r"A gateway is using .*Stop it"):
         restore(file, data_dir)
     assert {path.name for path in tmp_path.iterdir()} == {"data", "backup.tar"}
-    stores.usage().save(record("r2"))
+    stores.usage().save(usage_record("r2"))
 
 
 def test_a_backup_leaves_nothing_behind_in_the_data(stores: SqliteStores, data_dir: Path, file: Path) -> None:

@@ -16,7 +16,8 @@ from server.sqlite.failure import StoreError
 from server.sqlite.filesystem import check_is_local
 from server.sqlite.stores import SqliteStores, open_stores
 from server.sqlite.usage import UsageStore
-from tests.integration.sqlite.records import check_consistent, record
+from tests.fakes import usage_record
+from tests.integration.sqlite.records import check_consistent
 from tests.integration.sqlite.unreliable_disk import UnreliableDisk, mounted
 
 
@@ -39,7 +40,7 @@ def test_a_caller_whose_record_cannot_be_stored_is_told_so_without_details(data_
     stores = open_stores(data_dir)
     stores.close()
     with pytest.raises(StorageUnavailable) as caught:
-        stores.usage().save(record("r1"))
+        stores.usage().save(usage_record("r1"))
     error = caught.value
     assert (error.status, error.type) == (500, "api_error")
     assert error.headers == {"x-should-retry": "false"}
@@ -55,17 +56,17 @@ def test_a_full_disk_refuses_records_and_loses_none(tmp_path: Path) -> None:
     with mounted(UnreliableDisk()) as disk:
         database = Database(path, vfs=disk.name)
         store = UsageStore(database, 400)
-        store.save(record("before"))
+        store.save(usage_record("before"))
         disk.room = 20_000
         saved = []
         with pytest.raises(StorageUnavailable) as caught:
             for number in range(1000):
-                store.save(record(f"r{number}"))
+                store.save(usage_record(f"r{number}"))
                 saved.append(f"r{number}")
         assert reason(caught) == "full"
         assert saved
         disk.room = None
-        store.save(record("after"))
+        store.save(usage_record("after"))
         database.close()
     assert check_consistent(path) == {"before", *saved, "after"}
 
@@ -73,7 +74,7 @@ def test_a_full_disk_refuses_records_and_loses_none(tmp_path: Path) -> None:
 def test_a_file_that_may_not_grow_refuses_records_and_loses_none(data_dir: Path) -> None:
     resource = pytest.importorskip("resource")
     stores = open_stores(data_dir)
-    stores.usage().save(record("before"))
+    stores.usage().save(usage_record("before"))
     size = (data_dir / "gateway.db-wal").stat().st_size
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10_000, hard))
@@ -81,12 +82,12 @@ def test_a_file_that_may_not_grow_refuses_records_and_loses_none(data_dir: Path)
         saved = []
         with pytest.raises(StorageUnavailable) as caught:
             for number in range(1000):
-                stores.usage().save(record(f"r{number}"))
+                stores.usage().save(usage_record(f"r{number}"))
                 saved.append(f"r{number}")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert reason(caught) in ("full", "broken")
-    stores.usage().save(record("after"))
+    stores.usage().save(usage_record("after"))
     stores.close()
     assert check_consistent(data_dir / "gateway.db") == {"before", *saved, "after"}
 
@@ -110,11 +111,11 @@ def test_a_database_that_stays_locked_refuses_records_until_it_is_free(
     database = Database(data_dir / "gateway.db", busy_milliseconds=100)
     store = UsageStore(database, 400)
     with pytest.raises(StorageUnavailable) as caught:
-        store.save(record("r1"))
+        store.save(usage_record("r1"))
     assert reason(caught) == "locked"
     assert "Another process has kept" in str(caught.value.__cause__)
     lock.execute("ROLLBACK")
-    store.save(record("r2"))
+    store.save(usage_record("r2"))
     database.close()
     assert check_consistent(data_dir / "gateway.db") == {"r2"}
 
@@ -134,7 +135,7 @@ def test_a_file_that_is_no_database_is_refused(data_dir: Path) -> None:
 def test_a_damaged_page_refuses_records_with_a_clear_error(data_dir: Path) -> None:
     stores = open_stores(data_dir)
     for number in range(500):
-        stores.usage().save(record(f"r{number:03d}"))
+        stores.usage().save(usage_record(f"r{number:03d}"))
     stores.close()
     path = data_dir / "gateway.db"
     content = path.read_bytes()
@@ -144,7 +145,7 @@ def test_a_damaged_page_refuses_records_with_a_clear_error(data_dir: Path) -> No
     path.write_bytes(content[:intact] + b"\xff" * (len(content) - intact))
     database = Database(path)
     with pytest.raises(StorageUnavailable) as caught:
-        UsageStore(database, 400).save(record("r250x"))
+        UsageStore(database, 400).save(usage_record("r250x"))
     assert reason(caught) == "corrupt"
     database.close()
 
@@ -224,7 +225,7 @@ YEARS = 3650 * DAY
 def test_a_record_counts_once_on_the_day_of_its_start_whatever_the_clock_says(data_dir: Path) -> None:
     stores = open_stores(data_dir)
     for request_id, started_at in (("future", YEARS), ("past", -400 * DAY), ("now", 0.0)):
-        made = record(request_id)
+        made = usage_record(request_id)
         made = replace(made, started_at=made.started_at + started_at)
         for _ in range(2):
             stores.usage().save(made)
@@ -233,7 +234,7 @@ def test_a_record_counts_once_on_the_day_of_its_start_whatever_the_clock_says(da
 
 
 def test_a_clock_that_jumps_forward_deletes_nothing(stores: SqliteStores, data_dir: Path) -> None:
-    made = record("r1")
+    made = usage_record("r1")
     stores.usage().save(made)
     stores.sweep(made.started_at)
     stores.sweep(made.started_at + YEARS)

@@ -12,7 +12,8 @@ from gateway.errors import StorageUnavailable
 from server.sqlite.connection import connect
 from server.sqlite.database import Database
 from server.sqlite.usage import UsageStore
-from tests.integration.sqlite.records import check_consistent, record
+from tests.fakes import usage_record
+from tests.integration.sqlite.records import check_consistent
 from tests.integration.sqlite.unreliable_disk import UnreliableDisk, mounted
 
 
@@ -40,7 +41,7 @@ def test_every_record_whose_save_returned_is_there_once_after_a_power_cut(tmp_pa
         disk.writes_left = random.Random(seed).randrange(100, 6000)
         with ThreadPoolExecutor(8) as threads:
             saving = [
-                threads.submit(save_until_dark, lambda each: store.save(record(each)), worker)
+                threads.submit(save_until_dark, lambda each: store.save(usage_record(each)), worker)
                 for worker in range(8)
             ]
             saved = {request_id for each in saving for request_id in each.result()}

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from server.sqlite.stores import open_stores
-from tests.integration.sqlite.records import check_consistent, record
+from tests.fakes import usage_record
+from tests.integration.sqlite.records import check_consistent
 
 _ROOT = Path(__file__).parents[3]
 
@@ -69,7 +70,7 @@ def test_stores_can_be_read_and_changed_beside_a_process_that_saves(data_dir: Pa
         stores = open_stores(data_dir)
         key, _ = stores.keys().create("alice")
         for number in range(50):
-            stores.usage().save(record(f"mine-{number}"))
+            stores.usage().save(usage_record(f"mine-{number}"))
         assert stores.keys().identify(key, 0)
         stores.close()
     assert len(check_consistent(data_dir / "gateway.db")) > 50

@@ -10,7 +10,8 @@ from gateway.store.ports import Stores
 from server.sqlite.failure import StoreError
 from server.sqlite.occupancy import Occupancy
 from server.sqlite.stores import SqliteStores, open_stores
-from tests.integration.sqlite.records import check_consistent, record
+from tests.fakes import usage_record
+from tests.integration.sqlite.records import check_consistent
 from tests.integration.store.published import publish, service
 
 
@@ -36,7 +37,7 @@ def test_the_stores_satisfy_the_ports(stores: SqliteStores) -> None:
 def test_a_second_start_keeps_keys_usage_quotas_and_credentials(data_dir: Path) -> None:
     stores = open_stores(data_dir)
     key, _ = stores.keys().create("alice")
-    stores.usage().save(record("r1"))
+    stores.usage().save(usage_record("r1"))
     assert stores.limits().reserve_seconds("alice", 7, 8, 10)
     ciphertext = stores.credentials().encrypt("hunter2", "alice", "home", "asr")
     publish(stores, service(), credentials={"asr": ciphertext})
@@ -116,7 +117,7 @@ def test_many_threads_count_every_record_once(data_dir: Path) -> None:
     stores = open_stores(data_dir)
     with ThreadPoolExecutor(64) as threads:
         # Every id comes twice.
-        list(threads.map(lambda number: stores.usage().save(record(f"r{number % 500}")), range(1000)))
+        list(threads.map(lambda number: stores.usage().save(usage_record(f"r{number % 500}")), range(1000)))
     stores.close()
     assert len(check_consistent(data_dir / "gateway.db")) == 500
 

@@ -10,7 +10,7 @@ from gateway.usage.totals import Question
 from server.sqlite.database import Database
 from server.sqlite.totals import TotalsStore
 from server.sqlite.usage import UsageStore
-from tests.integration.sqlite.records import record
+from tests.fakes import usage_record
 
 DAY = 86_400
 
@@ -80,15 +80,15 @@ def test_a_stored_record_has_all_that_was_learnt(database: Database) -> None:
 
 
 def test_an_unknown_duration_is_null(database: Database) -> None:
-    UsageStore(database, 400).save(replace(record("r1"), duration=Duration(None, "unknown")))
+    UsageStore(database, 400).save(replace(usage_record("r1"), duration=Duration(None, "unknown")))
     assert database.row("SELECT seconds, seconds_source, billed_seconds FROM usage") == (None, "unknown", 0)
 
 
 def test_records_past_the_retention_are_deleted_and_their_totals_stay(database: Database) -> None:
     store = UsageStore(database, 30)
-    made = record("r0")
+    made = usage_record("r0")
     for number in range(10):
-        store.save(record(f"r{number}", started_at=made.started_at + number * DAY))
+        store.save(usage_record(f"r{number}", started_at=made.started_at + number * DAY))
     assert store.sweep(made.started_at + 35 * DAY) == 5
     assert [each for (each,) in database.rows("SELECT request_id FROM usage ORDER BY time")] == [
         f"r{number}" for number in range(5, 10)
@@ -103,6 +103,6 @@ def test_many_records_are_deleted_in_several_transactions(
     monkeypatch.setattr("server.sqlite.usage._SWEPT_AT_ONCE", 3)
     store = UsageStore(database, 1)
     for number in range(10):
-        store.save(record(f"r{number}"))
-    assert store.sweep(record("r").started_at + 2 * DAY) == 10
+        store.save(usage_record(f"r{number}"))
+    assert store.sweep(usage_record("r").started_at + 2 * DAY) == 10
     assert database.row("SELECT count(*) FROM usage") == (0,)

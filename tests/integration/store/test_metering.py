@@ -10,8 +10,8 @@ from gateway.store.dynamodb import aws
 from gateway.store.dynamodb.limits import limit_store
 from gateway.store.dynamodb.totals import totals_store
 from gateway.store.dynamodb.usage import item_of, usage_store
-from gateway.usage.record import Attempt, Duration, Record
 from gateway.usage.totals import Question
+from tests.fakes import usage_record
 
 pytestmark = pytest.mark.usefixtures("in_process_aws")
 EVER = Question("2026-01-01", "2026-12-31", "day", False)
@@ -19,17 +19,7 @@ EVER = Question("2026-01-01", "2026-12-31", "day", False)
 
 def record(number: int = 1, *, user: str = "bob", day: int = 1) -> dict[str, Any]:
     """The stored item of a 10-second request that alice's provider served."""
-    made = Record(
-        f"r{number}",
-        user,
-        "key_1",
-        datetime(2026, 1, day, tzinfo=UTC).timestamp(),
-        model="m",
-        provider="alice/home",
-        duration=Duration(10.0, "measured"),
-        http_status=200,
-        attempts=(Attempt("alice/home", "ok", 1),),
-    )
+    made = usage_record(f"r{number}", user=user, started_at=datetime(2026, 1, day, tzinfo=UTC).timestamp())
     return item_of(made, 400)
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from gateway.store.ports import Stores
 from gateway.usage.record import Attempt, Duration, Record
 from gateway.usage.totals import Question, Total
+from tests.fakes import usage_record
 
 Save = Callable[[Record], None]
 EVER = Question("2026-01-01", "2026-12-31", "day", False)
@@ -12,17 +13,7 @@ EVER = Question("2026-01-01", "2026-12-31", "day", False)
 
 def record(number: int = 1, *, user: str = "bob", day: int = 1) -> Record:
     """A 10-second request that alice's provider served."""
-    return Record(
-        f"r{number}",
-        user,
-        "key_1",
-        datetime(2026, 1, day, tzinfo=UTC).timestamp(),
-        model="m",
-        provider="alice/home",
-        duration=Duration(10.0, "measured"),
-        http_status=200,
-        attempts=(Attempt("alice/home", "ok", 1),),
-    )
+    return usage_record(f"r{number}", user=user, started_at=datetime(2026, 1, day, tzinfo=UTC).timestamp())
 
 
 def seconds(stores: Stores, user: str = "bob", question: Question = EVER) -> int:
